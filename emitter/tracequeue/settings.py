@@ -1,0 +1,87 @@
+"""The emitter's settings: frozen, read once from the environment, passed down."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tracequeue.errors import SettingsError
+
+PREFIX = "TRACEQUEUE_"
+UNPREFIXED = ("REDIS_URL", "DATABASE_URL")
+"""Variables that are also read without the prefix, because platforms set them so."""
+
+Capture: TypeAlias = Literal["full", "metadata", "off"]
+Redactor: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class EmitterSettings(BaseModel):
+    """Where events go and how much of them. Every field is the variable `TRACEQUEUE_<NAME>`, except `redactor`.
+
+    `redis_url` also falls back to plain `REDIS_URL`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    enabled: bool = True
+    redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False)
+    prefix: str = Field("tracequeue", min_length=1, max_length=100)
+    partitions: int = Field(1, ge=1, le=1024)
+    service: str = Field("", max_length=200)
+    environment: str = Field("", max_length=200)
+    release: str = Field("", max_length=200)
+    sample_rate: float = Field(1.0, ge=0, le=1)
+    """The share of traces recorded, decided when a trace starts."""
+    capture: Capture = "full"
+    """`full`: all; `metadata`: no inputs and outputs; `off`: only names, times, status and error types."""
+    max_value_bytes: int = Field(65_536, ge=256, le=196_608)
+    """Bound of one captured input, output, attribute set or metadata, as JSON: four fit the wire's 1 MiB an event."""
+    buffer_bytes: int = Field(32 * 1024 * 1024, ge=1024 * 1024)
+    linger_ms: int = Field(50, ge=0, le=60_000)
+    """How long an event waits for company before its frame is sent."""
+    compression: bool = True
+    redactor: Redactor | None = None
+    """Called in the publisher's thread with each event, a dict, after the built-in redaction; returns what to send."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Self:
+        """Read the variables, then let keywords win. Raises `SettingsError` naming the variable and the cure."""
+        source = os.environ if environment is None else environment
+        values: dict[str, Any] = {}
+        for name in cls.model_fields:
+            value = source.get(PREFIX + name.upper())
+            if not value and name.upper() in UNPREFIXED:
+                value = source.get(name.upper())
+            if value:
+                values[name] = value
+        try:
+            return cls(**(values | overrides))
+        except ValidationError as error:
+            raise settings_error(error, values | overrides) from None
+
+    @field_validator("prefix")
+    @classmethod
+    def _no_braces(cls, prefix: str) -> str:
+        if "{" in prefix or "}" in prefix:
+            raise ValueError("must not contain braces: they mark the Redis Cluster hash tag")
+        return prefix
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, url: str) -> str:
+        if urlsplit(url).scheme not in ("redis", "rediss", "unix", "valkey", "valkeys"):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
+
+
+def settings_error(error: ValidationError, values: Mapping[str, Any]) -> SettingsError:
+    """One line for the first wrong setting. URLs and keys are never quoted: they may carry passwords."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = str(first["loc"][0]).lower() if first["loc"] else "settings"
+    problem = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return SettingsError(f"{name}: there is no such setting")
+    shown = "" if name.endswith(("url", "key")) or name not in values else f"={values[name]!r}"
+    return SettingsError(f"{PREFIX}{name.upper()}{shown}: {problem[:1].lower()}{problem[1:]}")

@@ -1,0 +1,1 @@
+"""The persistence worker of tracequeue: stream -> Postgres."""

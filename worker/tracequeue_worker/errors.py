@@ -1,0 +1,39 @@
+"""The worker's branch of the error tree. The three classes of failure of docs/guarantees.md are visible in it."""
+
+from tracequeue.errors import TracequeueError
+
+
+class WorkerError(TracequeueError):
+    """Root of what goes wrong on the worker's side."""
+
+
+class Transient(WorkerError):
+    """It will pass: keep everything unacknowledged and try the same batch again, for ever."""
+
+
+class Fatal(WorkerError):
+    """It needs a person: acknowledge nothing, dead-letter nothing, say the cure, look again slowly."""
+
+
+class Poison(WorkerError):
+    """It is one record's fault: that record becomes a dead letter, its neighbours are stored.
+
+    `line` is the number of the refused row, from 1, where the server names it.
+    """
+
+    def __init__(self, message: str, *, code: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.line = line
+
+
+class MigrationError(WorkerError):
+    """The schema cannot be brought to this version. The text says which file, why, and what to do."""
+
+
+class MissingExtra(WorkerError):
+    """An optional dependency is not installed. The text says what to install."""
+
+
+class Unreachable(WorkerError):
+    """A server cannot be reached or refuses us at start. The text names it, without its password."""

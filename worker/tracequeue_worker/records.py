@@ -1,0 +1,114 @@
+"""What passes between the worker's steps: entry -> decoded frame -> outcome. Rows are tuples in COPY order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from tracequeue.frame import Account
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stream entry as Redis delivered it, in bytes."""
+
+    stream: bytes
+    partition: int
+    id: bytes
+    fields: Mapping[bytes, bytes]
+
+    @property
+    def size(self) -> int:
+        return sum(len(name) + len(value) for name, value in self.fields.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why one event, or with `index` None the whole frame, goes to the dead-letter stream.
+
+    `reason` is a short code of docs/wire-format.md, `error` a bounded text, `index` the line in the frame from 0.
+    """
+
+    index: int | None
+    reason: str
+    error: str
+
+
+class SpanRow(NamedTuple):
+    """Times are microseconds since the epoch; JSON columns are text; `line` is the line in the frame, from 0."""
+
+    line: int
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    span_name: str
+    kind: str | None
+    start_time: int
+    end_time: int
+    duration_ms: float
+    status: str
+    success: bool
+    error: str | None
+    input_data: str | None
+    output_data: str | None
+    attributes: str | None
+    truncated: str | None
+
+
+class TraceRow(NamedTuple):
+    """A started (`status` None) or ended trace. Times are microseconds since the epoch; JSON columns are text."""
+
+    line: int
+    trace_id: str
+    start_time: int
+    pipeline_name: str
+    telegram_id: int | None
+    user_id: int | None
+    session_id: str | None
+    end_time: int | None
+    duration_ms: float | None
+    status: str | None
+    success: bool | None
+    error: str | None
+    span_count: int | None
+    dropped: str | None
+    metadata: str | None
+    tags: list[str] | None
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedFrame:
+    """A frame ready to be stored: its identity in the ledger, its rows, and what of it was refused already.
+
+    A frame without an emitter has an `emitter_id` made of the hash of stream key, entry id and body, `seq` 0
+    and `anonymous` True; it has no row among the emitters. `events` counts all lines, refused ones included.
+    """
+
+    entry: Entry
+    emitter_id: UUID
+    seq: int
+    digest: bytes
+    events: int
+    anonymous: bool = False
+    spans: list[SpanRow] = field(default_factory=list)
+    traces: list[TraceRow] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    account: Account | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    retry: frozenset[int] = frozenset()
+    size: int = 0
+
+    @property
+    def rows(self) -> int:
+        return len(self.spans) + len(self.traces)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A frame that is committed, and what of it must now be dead-lettered before it is acknowledged."""
+
+    frame: DecodedFrame
+    rejections: list[Rejection] = field(default_factory=list)
+    known: bool = False
+    """The ledger already held this frame: nothing was written again."""

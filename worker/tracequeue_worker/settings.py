@@ -1,0 +1,79 @@
+"""The worker's settings: one frozen model, from the environment."""
+
+import os
+import secrets
+import socket
+from typing import Any, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tracequeue.settings import settings_error
+
+
+def _default_consumer() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+class WorkerSettings(BaseSettings):
+    """Every field is the variable `TRACEQUEUE_<NAME>`; the two URLs fall back to `REDIS_URL` and `DATABASE_URL`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TRACEQUEUE_", frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True,
+        hide_input_in_errors=True,
+    )  # fmt: skip
+
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        validation_alias=AliasChoices("TRACEQUEUE_REDIS_URL", "REDIS_URL"),
+    )
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://127.0.0.1:5432/postgres"),
+        validation_alias=AliasChoices("TRACEQUEUE_DATABASE_URL", "DATABASE_URL"),
+    )
+    prefix: str = Field("tracequeue", min_length=1, max_length=100)
+    partitions: int = Field(1, ge=1, le=1024)
+    group: str = Field("persist", min_length=1)
+    consumer: str = Field(default_factory=_default_consumer, min_length=1)
+    sink: Literal["postgres"] = "postgres"
+    batch_rows: int = Field(8_000, ge=1, le=1_000_000)
+    batch_bytes: int = Field(16 * 1024 * 1024, ge=1024)
+    batch_linger_ms: int = Field(50, ge=0, le=60_000)
+    """How long a batch that is not full waits for more, from its first frame on."""
+    min_idle_ms: int = Field(60_000, ge=1_000)
+    """How long a frame may stay with a silent worker before another one takes it over."""
+    past_limit: str = "2000-01-01"
+    """Events that start before this day are dead letters (`time_range`)."""
+    future_days: int = Field(7, ge=1, le=3650)
+    """Events that start more than this many days ahead are dead letters (`time_range`)."""
+    log_format: Literal["text", "json"] = "text"
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read the environment, then let keywords win. Raises `SettingsError` naming the variable and the cure."""
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise _named(error, given) from None
+
+    @field_validator("prefix")
+    @classmethod
+    def _no_braces(cls, prefix: str) -> str:
+        if "{" in prefix or "}" in prefix:
+            raise ValueError("must not contain braces: they mark the Redis Cluster hash tag")
+        return prefix
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres_scheme(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(("postgres://", "postgresql://")):
+            raise ValueError("must start with postgresql://")
+        return url
+
+
+def _named(error: ValidationError, given: dict[str, Any]) -> Exception:
+    name = str(error.errors()[0]["loc"][0]).lower().removeprefix("tracequeue_")
+    variable = f"TRACEQUEUE_{name.upper()}"
+    values = {name: os.environ[variable]} if variable in os.environ else {}
+    return settings_error(error, values | given)
