@@ -1,0 +1,48 @@
+# Every target sets up what it needs. The machine brings Python 3.11 or later, pip and make, nothing else.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SUITABLE := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$candidate -c '$(SUITABLE)' 2>/dev/null && echo $$candidate && break; done)
+# More arguments for pytest or for the benchmarks: make test ARGS="tests/unit -x"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test check bench clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## the virtual environment, again when pyproject.toml or constraints.txt changed
+
+demo: $(INSTALLED) ## bot, Redis, workers and Postgres on this machine; prints a trace and the closed account
+	@$(BIN)/tracequeue demo
+
+up: $(INSTALLED) ## Redis, Postgres and a worker for your own bot; Ctrl-C stops them, .tracequeue/ keeps the data
+	@$(BIN)/tracequeue up
+
+test: $(INSTALLED) ## the whole suite, on real servers
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(INSTALLED) ## lint, format, types, import boundaries
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(INSTALLED) ## the benchmarks, against the budgets
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove the virtual environment and the caches; .tracequeue/ holds your traces and stays
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later is on PATH: install one, or run: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c '$(SUITABLE)' || { echo "$(PYTHON) is older than Python 3.11: run: make PYTHON=/path/to/a/newer/python3" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $@
