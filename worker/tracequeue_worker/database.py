@@ -1,0 +1,110 @@
+"""Connections to Postgres: never without a deadline, with the least rights that do."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal, TypeAlias
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
+from tracequeue_worker.classify import classify, cure_of, message_of
+from tracequeue_worker.errors import Fatal, Poison, Unreachable
+from tracequeue_worker.settings import WorkerSettings
+from tracequeue_worker.sql import statement
+
+Role: TypeAlias = Literal["tracequeue_writer", "tracequeue_reader"]
+
+DEADLINE = 60.0
+"""Seconds that one statement may take. The server gives up first, so that its error tells why."""
+GRACE = 5.0
+LOCK_TIMEOUT = 10.0
+CONNECT_TIMEOUT = 10.0
+
+
+async def connect(url: str, *, application: str, deadline: float = DEADLINE) -> asyncpg.Connection:
+    """One connection under the login's own role, for migrations. Raises `Unreachable`."""
+    try:
+        return await asyncpg.connect(url, **_options(application, deadline))
+    except Exception as error:
+        raise _unreachable(url, error) from None
+
+
+async def create_pool(
+    settings: WorkerSettings, *, role: Role, size: int = 2, deadline: float = DEADLINE
+) -> asyncpg.Pool:
+    """A pool whose connections act as `role` where the login may. It starts with one connection.
+
+    Raises `Unreachable`, or `Fatal` where the schema is missing.
+    """
+    url = settings.database_url.get_secret_value()
+    application = f"tracequeue {role.removeprefix('tracequeue_')}"
+
+    async def assume(connection: asyncpg.Connection) -> None:
+        await _assume(connection, role)
+
+    try:
+        return await asyncpg.create_pool(url, min_size=1, max_size=size, init=assume, **_options(application, deadline))
+    except Fatal:
+        raise
+    except Exception as error:
+        raise _unreachable(url, error) from None
+
+
+@asynccontextmanager
+async def transaction(
+    pool: asyncpg.Pool, *, rehearsal: bool = False
+) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy"]:
+    """One transaction, rolled back at the end if it is a `rehearsal`. After a failure that is not a record's the
+    connection is dropped: nothing is awaited from a server that may be frozen, and a new one sees new rights."""
+    connection = await pool.acquire(timeout=CONNECT_TIMEOUT)
+    try:
+        await connection.execute("BEGIN")
+        yield connection
+        await connection.execute("ROLLBACK" if rehearsal else "COMMIT")
+    except BaseException as error:
+        if classify(error) is Poison and not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        else:
+            connection.terminate()
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            await pool.expire_connections()
+        raise
+    finally:
+        await pool.release(connection)
+
+
+async def _assume(connection: asyncpg.Connection, role: Role) -> None:
+    if not await connection.fetchval(statement("schema_exists")):
+        raise Fatal("the database has no tracequeue tables: run `tracequeue migrate`")
+    if await connection.fetchval(statement("may_assume_role"), role):
+        await connection.execute(f"SET ROLE {role}")
+
+
+def _options(application: str, deadline: float) -> dict[str, Any]:
+    milliseconds = str(round(deadline * 1000))
+    return {
+        "timeout": CONNECT_TIMEOUT,
+        "command_timeout": deadline + GRACE,
+        "server_settings": {
+            "application_name": application,
+            "statement_timeout": milliseconds,
+            "idle_in_transaction_session_timeout": milliseconds,
+            "lock_timeout": str(round(min(deadline, LOCK_TIMEOUT) * 1000)),
+        },
+    }
+
+
+def _unreachable(url: str, error: Exception) -> Unreachable:
+    cure = cure_of(error)
+    text = f"{_address(url)}: {message_of(error) or 'no answer'}"
+    return Unreachable(f"{text}: {cure}" if cure else text)
+
+
+def _address(url: str) -> str:
+    """Where the database is, without user and password."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
+        return f"PostgreSQL at {host}:{parts.port or 5432}{parts.path}"
+    except ValueError:
+        return "the database of TRACEQUEUE_DATABASE_URL"

@@ -1,0 +1,1 @@
+SELECT public.pipeline_ensure_partition($1)

@@ -1,0 +1,1 @@
+SELECT public.pipeline_seal('public.pipeline_migrations'), public.pipeline_apply_access()

@@ -1,0 +1,1 @@
+SELECT to_regclass('public.pipeline_frames') IS NOT NULL
