@@ -4,15 +4,19 @@ import fcntl
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from tracequeue_worker.errors import Unreachable
 
 SOCKET_PATH_BYTES = 100
 """A little below what operating systems allow: 104 on macOS, 108 on Linux."""
+ENDING_SECONDS = 25
+POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +43,36 @@ def owned(path: Path) -> Iterator[Folder]:
     """Make the folder `path` and keep it for this process. Raises `Unreachable` if another process has it."""
     path.mkdir(parents=True, exist_ok=True)
     with (path / "lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise Unreachable(
-                f"{path} is in use by process {lock.read().strip() or 'unknown'}: "
-                "stop that one, or choose another folder"
-            ) from None
+        _take(path, lock)
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield Folder(path, lock.fileno())
+
+
+def _take(path: Path, lock: TextIO) -> None:
+    """A killed owner's servers keep the lock while they end: wait for them, but not for an owner that lives."""
+    deadline = time.monotonic() + ENDING_SECONDS
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            owner = lock.read().strip()
+            if _is_alive(owner) or time.monotonic() > deadline:
+                cure = "stop that one, or choose another folder"
+                raise Unreachable(f"{path} is in use by process {owner or 'unknown'}: {cure}") from None
+        time.sleep(POLL_SECONDS)
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def socket_folder(folder: Path, name: str) -> Path:

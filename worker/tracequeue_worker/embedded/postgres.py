@@ -13,7 +13,7 @@ from urllib.parse import quote
 from tracequeue_worker.embedded.bundled import bundled_postgres
 from tracequeue_worker.embedded.folder import Folder, owned, socket_folder
 from tracequeue_worker.embedded.process import running
-from tracequeue_worker.embedded.unprivileged import hand_over, open_the_way, server_user
+from tracequeue_worker.embedded.unprivileged import hand_over, open_the_way, server_group, server_user
 from tracequeue_worker.errors import Unreachable
 
 SOCKET = ".s.PGSQL.5432"
@@ -51,7 +51,7 @@ def create_cluster(binaries: Path, folder: Folder, options: Sequence[str]) -> No
         user = server_user()
         done = subprocess.run(
             command, check=False, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            user=user or None, extra_groups=[] if user else None,
+            user=user or None, group=server_group(), extra_groups=[] if user else None,
         )  # fmt: skip
     if done.returncode != 0:
         raise Unreachable(f"postgres could not make its data folder: {folder.last_words()}")

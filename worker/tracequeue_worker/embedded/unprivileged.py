@@ -16,6 +16,12 @@ def server_user() -> str:
     return next(name for name in CANDIDATES if name in known)
 
 
+def server_group() -> int | None:
+    """The group that goes with `server_user()`; None where it is our own."""
+    user = server_user()
+    return pwd.getpwnam(user).pw_gid if user else None
+
+
 def hand_over(folder: Path) -> None:
     """Give `folder` to the server's user, and let that user walk to it."""
     user = server_user()
