@@ -1,3 +1,3 @@
 """Fixtures by subject, in `tests/fixtures`."""
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.redis", "tests.fixtures.postgres"]
+pytest_plugins = ["tracequeue.testing", "tests.fixtures.servers", "tests.fixtures.redis", "tests.fixtures.postgres"]

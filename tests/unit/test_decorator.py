@@ -1,0 +1,346 @@
+"""@traced_span: what it records, and that the function does not notice."""
+
+import asyncio
+import contextvars
+import gc
+import inspect
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tracequeue import TraceContext, current_span, get_current_trace_id, span, traced_span
+from tracequeue.context import bind
+from tracequeue.current import current
+from tracequeue.testing import MemoryCollector
+
+
+class Agent:
+    @traced_span("agent:trainer", kind="agent")
+    async def run(self, text: str, *extra: int, mode: str = "fast", **options: int) -> dict[str, Any]:
+        return {"plan": await self.complete(text)}
+
+    @traced_span("llm:claude", kind="llm", attributes={"gen_ai.system": "anthropic"})
+    async def complete(self, prompt: str) -> str:
+        current_span().set_attribute("gen_ai.request.model", "claude")
+        return prompt.upper()
+
+    @classmethod
+    @traced_span("agent:make")
+    def make(cls, name: str) -> str:
+        return name
+
+    @traced_span("agent:helper")
+    @staticmethod
+    def helper(name: str) -> str:
+        return name
+
+
+async def test_inputs_by_name_output_parent_and_attributes(recorded: MemoryCollector) -> None:
+    async with TraceContext("support"):
+        assert await Agent().run("hi", 1, 2, mode="slow", depth=3) == {"plan": "HI"}
+    llm, agent = recorded.spans
+    assert agent["input_data"] == {"text": "hi", "extra": [1, 2], "mode": "slow", "depth": 3}
+    assert agent["output_data"] == {"plan": "HI"}
+    assert llm["input_data"] == {"prompt": "hi"}
+    assert llm["attributes"] == {"gen_ai.system": "anthropic", "gen_ai.request.model": "claude"}
+    assert llm["parent_span_id"] == agent["span_id"]
+    assert "parent_span_id" not in agent
+    assert llm["kind"] == "llm"
+    assert agent["start_time"] <= llm["start_time"] <= llm["end_time"] <= agent["end_time"]
+    assert recorded.traces[0]["span_count"] == 2
+
+
+def test_class_and_static_methods(recorded: MemoryCollector) -> None:
+    with TraceContext("support"):
+        assert Agent.make("a") == "a"
+        assert Agent.helper("b") == "b"
+    assert [step["input_data"] for step in recorded.spans] == [{"name": "a"}, {"name": "b"}]
+
+
+async def test_inputs_are_as_they_were_at_the_call(recorded: MemoryCollector) -> None:
+    @traced_span()
+    async def extend(messages: list[str]) -> list[str]:
+        messages.append("more")
+        return messages
+
+    async with TraceContext("support"):
+        await extend(["one"])
+    assert recorded.spans[0]["input_data"] == {"messages": ["one"]}
+    assert recorded.spans[0]["output_data"] == ["one", "more"]
+
+
+def test_the_name_defaults_to_the_functions(recorded: MemoryCollector) -> None:
+    @traced_span()
+    def compute() -> None: ...
+
+    with TraceContext("support"):
+        compute()
+    assert recorded.spans[0]["span_name"].endswith("compute")
+
+
+async def test_capture_can_be_turned_off(recorded: MemoryCollector) -> None:
+    @traced_span("login", capture_input=False, capture_output=False)
+    async def login(password: str) -> str:
+        return password
+
+    async with TraceContext("support"):
+        await login("hunter2")
+    assert not {"input_data", "output_data"} & set(recorded.spans[0])
+
+
+async def test_gather_create_task_and_to_thread_keep_the_parent(recorded: MemoryCollector) -> None:
+    @traced_span("child")
+    async def child() -> str:
+        await asyncio.sleep(0)
+        return str(get_current_trace_id())
+
+    @traced_span("thread")
+    def in_thread() -> str:
+        return str(get_current_trace_id())
+
+    @traced_span("parent")
+    async def parent() -> list[str]:
+        task = asyncio.create_task(child())
+        return [*await asyncio.gather(child(), child()), await task, await asyncio.to_thread(in_thread)]
+
+    async with TraceContext("learn") as trace:
+        ids = await parent()
+    assert ids == [str(trace.trace_id)] * 4
+    top = recorded.spans[-1]
+    assert [step["parent_span_id"] for step in recorded.spans[:-1]] == [top["span_id"]] * 4
+
+
+def test_bind_carries_the_trace_into_a_thread_pool(recorded: MemoryCollector) -> None:
+    @traced_span("work")
+    def work(item: int) -> int:
+        return item * 2
+
+    together = threading.Barrier(3)
+
+    def meet(item: int) -> int:
+        together.wait(10)
+        return work(item)
+
+    with TraceContext("learn") as trace, ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(bind(meet), range(3))) == [0, 2, 4]
+    assert {step["trace_id"] for step in recorded.spans} == {str(trace.trace_id)}
+    assert len(recorded.spans) == 3
+
+
+async def test_concurrent_traces_do_not_mix(recorded: MemoryCollector) -> None:
+    @traced_span("step")
+    async def step() -> None:
+        await asyncio.sleep(0)
+
+    async def pipeline() -> None:
+        async with TraceContext("learn"):
+            await asyncio.gather(step(), step())
+
+    await asyncio.gather(*(pipeline() for _ in range(10)))
+    counts = [sum(s["trace_id"] == t["trace_id"] for s in recorded.spans) for t in recorded.traces]
+    assert counts == [2] * 10
+
+
+async def test_cancelled_and_failed_are_told_apart(recorded: MemoryCollector) -> None:
+    started = asyncio.Event()
+
+    @traced_span("slow")
+    async def slow() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    @traced_span("broken")
+    async def broken() -> None:
+        raise OSError("gone")
+
+    async with TraceContext("learn"):
+        task = asyncio.create_task(slow())
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(OSError, match="gone"):
+            await broken()
+    assert [step["status"] for step in recorded.spans] == ["cancelled", "error"]
+
+
+def test_generators_are_seen_by_their_consumer_as_before(recorded: MemoryCollector) -> None:
+    @traced_span("numbers")
+    def numbers(limit: int) -> Iterator[int]:
+        for number in range(limit):
+            with span("one"):
+                yield number
+
+    with TraceContext("learn") as trace:
+        scopes = []
+        for _ in numbers(3):
+            scopes.append(current.get())
+            with span("consumer"):
+                pass
+        assert [scope.trace_id for scope in scopes if scope] == [trace.trace_id] * 3
+        assert len({id(scope) for scope in scopes}) == 1
+    by_name = {step["span_name"]: step for step in recorded.spans}
+    assert by_name["one"]["parent_span_id"] == by_name["numbers"]["span_id"]
+    assert "parent_span_id" not in by_name["consumer"]
+    assert by_name["numbers"]["output_data"] == [0, 1, 2]
+
+
+def test_a_generator_keeps_send_throw_and_return(recorded: MemoryCollector) -> None:
+    @traced_span("echo")
+    def echo() -> Any:
+        got = yield "ready"
+        try:
+            yield got
+        except KeyError:
+            yield "caught"
+        return "done"
+
+    with TraceContext("learn"):
+        generator = echo()
+        assert next(generator) == "ready"
+        assert generator.send(5) == 5
+        assert generator.throw(KeyError("x")) == "caught"
+        with pytest.raises(StopIteration) as stop:
+            next(generator)
+    assert stop.value.value == "done"
+    assert recorded.spans[0]["output_data"] == ["ready", 5, "caught"]
+    assert recorded.spans[0]["status"] == "ok"
+
+
+def test_a_generator_that_is_closed_early_or_collected(recorded: MemoryCollector) -> None:
+    @traced_span("endless")
+    def endless() -> Iterator[str]:
+        while True:
+            yield "x"
+
+    with TraceContext("learn"):
+        for _ in endless():
+            break
+        gc.collect()
+        assert isinstance(current_span(), type(current.get()))
+    assert [step["status"] for step in recorded.spans] == ["cancelled"]
+
+
+async def test_a_streamed_answer_is_one_text(recorded: MemoryCollector) -> None:
+    @traced_span("llm:claude")
+    async def stream(prompt: str) -> AsyncIterator[str]:
+        for word in ("Hel", "lo ", prompt):
+            await asyncio.sleep(0)
+            yield word
+
+    async with TraceContext("learn"):
+        async for _ in stream("you"):
+            assert current.get().__class__.__name__ == "Trace"
+    assert recorded.spans[0]["output_data"] == "Hello you"
+
+
+async def test_an_async_generator_closed_from_another_task_and_context(recorded: MemoryCollector) -> None:
+    closed = []
+
+    @traced_span("stream")
+    async def stream() -> AsyncIterator[int]:
+        try:
+            with span("inside"):
+                yield 1
+                yield 2
+        finally:
+            closed.append(get_current_trace_id())
+
+    async with TraceContext("learn") as trace:
+        generator = stream()
+        assert await anext(generator) == 1
+        outside = contextvars.Context()
+        await asyncio.create_task(generator.aclose(), context=outside)  # type: ignore[attr-defined]
+        assert outside.get(current) is None
+        assert get_current_trace_id() == trace.trace_id
+    assert closed == [trace.trace_id]
+    assert {step["span_name"]: step["status"] for step in recorded.spans} == {
+        "inside": "cancelled",
+        "stream": "cancelled",
+    }
+
+
+async def test_athrow_and_asend_reach_the_generator(recorded: MemoryCollector) -> None:
+    @traced_span("echo")
+    async def echo() -> Any:
+        got = yield "ready"
+        try:
+            yield got
+        except KeyError:
+            yield "caught"
+
+    async with TraceContext("learn"):
+        generator = echo()
+        assert await anext(generator) == "ready"
+        assert await generator.asend(5) == 5
+        assert await generator.athrow(KeyError("x")) == "caught"
+        with pytest.raises(StopAsyncIteration):
+            await anext(generator)
+
+
+async def test_outside_a_trace_a_function_runs_as_if_undecorated(recorded: MemoryCollector) -> None:
+    @traced_span("stream")
+    async def stream() -> AsyncIterator[object]:
+        yield get_current_trace_id()
+
+    @traced_span("numbers")
+    def numbers() -> Iterator[int]:
+        yield 1
+        return
+
+    assert await Agent().run("hi") == {"plan": "HI"}
+    assert Agent.make("a") == "a"
+    assert list(numbers()) == [1]
+    generator = stream()
+    with TraceContext("other") as trace:
+        assert await anext(generator) == trace.trace_id
+    assert recorded.spans == []
+
+
+def test_a_decorated_function_keeps_its_nature() -> None:
+    @traced_span("a")
+    async def coroutine(x: int) -> None: ...
+
+    @traced_span("b")
+    def generator() -> Iterator[int]:
+        yield 1
+
+    @traced_span("c")
+    async def async_generator() -> AsyncIterator[int]:
+        yield 1
+
+    assert inspect.iscoroutinefunction(coroutine)
+    assert inspect.isgeneratorfunction(generator)
+    assert inspect.isasyncgenfunction(async_generator)
+    assert str(inspect.signature(coroutine)) == "(x: int) -> None"
+
+
+def test_misuse_is_refused_at_decoration() -> None:
+    with pytest.raises(TypeError, match="parentheses"):
+        traced_span(lambda: None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="function or method"):
+        traced_span("a")(Agent)
+    with pytest.raises(ValueError, match="1 to 200"):
+        traced_span("")(lambda: None)
+    with pytest.raises(TypeError, match="text"):
+        traced_span(5)(lambda: None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="kind"):
+        traced_span("a", kind=5)(lambda: None)  # type: ignore[arg-type]
+
+
+async def test_a_long_stream_is_bounded_and_says_so(recorded: MemoryCollector) -> None:
+    @traced_span("long")
+    def long() -> Iterator[object]:
+        yield "text"
+        for number in range(100_000):
+            yield {"number": number}
+
+    with TraceContext("learn"):
+        assert sum(1 for _ in long()) == 100_001
+    step = recorded.spans[0]
+    assert step["output_data"][:2] == ["text", {"number": 0}]
+    kept = len(step["output_data"])
+    assert step["truncated"]["output_data"]["items_left_out"] == 100_001 - kept
