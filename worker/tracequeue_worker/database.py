@@ -56,7 +56,7 @@ async def transaction(
 ) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy"]:
     """One transaction, rolled back at the end if it is a `rehearsal`. After a failure that is not a record's the
     connection is dropped: nothing is awaited from a server that may be frozen, and a new one sees new rights."""
-    connection = await pool.acquire(timeout=CONNECT_TIMEOUT)
+    connection = await pool.acquire()
     try:
         await connection.execute("BEGIN")
         yield connection

@@ -1,0 +1,85 @@
+"""One batch on its way into the store: which rows are staged, and what was refused so far."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from tracequeue_worker.records import DecodedFrame, Rejection
+
+Key: TypeAlias = tuple[UUID, int, int]
+"""A frame in the ledger: emitter, partition, number."""
+StagedRow: TypeAlias = tuple[Any, ...]
+"""The number of the frame in the batch, the line in the frame, then the columns of the staging table."""
+Refusal: TypeAlias = tuple[StagedRow, str, str]
+"""A staged row, the code of the reason, and the error."""
+
+DAY = 86_400_000_000
+"""Microseconds."""
+NAME_LENGTH = 200
+
+
+def key_of(frame: DecodedFrame) -> Key:
+    return frame.emitter_id, frame.entry.partition, frame.seq
+
+
+class Batch:
+    """Frames with their rows numbered for staging. Of frames with the same key the first one counts."""
+
+    def __init__(self, frames: Sequence[DecodedFrame]) -> None:
+        self.frames = frames
+        self.firsts: dict[Key, int] = {}
+        """The frame that stands for each key. Retried frames have none: their key belongs to the first delivery."""
+        self.retried: list[int] = []
+        self.spans: list[StagedRow] = []
+        self.traces: list[StagedRow] = []
+        self.rejections: defaultdict[int, list[Rejection]] = defaultdict(list)
+        for number, frame in enumerate(frames):
+            self._add(number, frame)
+
+    def _add(self, number: int, frame: DecodedFrame) -> None:
+        if frame.retry:
+            self.retried.append(number)
+        elif self.firsts.setdefault(key_of(frame), number) != number:
+            return
+        source = (
+            *description(frame, "service", "environment", "release"),
+            None if frame.anonymous else frame.emitter_id,
+        )
+        self.spans.extend((number, *row) for row in frame.spans if _wanted(frame, row.line))
+        self.traces.extend((number, *row, *source) for row in frame.traces if _wanted(frame, row.line))
+        self.rejections[number] = [one for one in frame.rejections if _wanted(frame, one.index)]
+
+    def refuse(self, refusals: Iterable[Refusal]) -> None:
+        """Take rows out, and remember why."""
+        refused: set[tuple[int, int]] = set()
+        for row, code, error in sorted(refusals, key=lambda refusal: refusal[0][:2]):
+            number, line = row[:2]
+            refused.add((number, line))
+            self.rejections[number].append(Rejection(line, code, error))
+        self.spans = [row for row in self.spans if row[:2] not in refused]
+        self.traces = [row for row in self.traces if row[:2] not in refused]
+
+    def days(self) -> set[int]:
+        """The days since the epoch on which something of this batch starts."""
+        frames = [self.frames[number] for number in (*self.firsts.values(), *self.retried)]
+        return {row.start_time // DAY for frame in frames for rows in (frame.spans, frame.traces) for row in rows}
+
+
+def _wanted(frame: DecodedFrame, line: int | None) -> bool:
+    """Of a retried frame only the lines that are retried."""
+    return not frame.retry or line is None or line in frame.retry
+
+
+def description(frame: DecodedFrame, *names: str) -> list[str | None]:
+    """Texts of what an emitter says of itself; foreign data, so bounded and without what Postgres refuses."""
+    return [text(frame.meta.get(name)) for name in names]
+
+
+def text(value: object) -> str | None:
+    return storable(value[:NAME_LENGTH]) if isinstance(value, str) and value else None
+
+
+def storable(value: str) -> str:
+    """Without NUL and lone surrogates, which Postgres refuses."""
+    return value.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -1,0 +1,64 @@
+"""The accounts of the emitters in a batch."""
+
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from tracequeue_worker.records import DecodedFrame
+from tracequeue_worker.sinks.batch import description, text
+from tracequeue_worker.sql import statement
+
+INT64 = 2**63
+
+
+async def merge_accounts(connection: Any, frames: Iterable[DecodedFrame]) -> None:
+    """Bring the emitters' rows up to date, each once, in the order of their ids."""
+    newest: dict[UUID, tuple[Any, ...]] = {}
+    for frame in frames:
+        if not frame.anonymous:
+            newest[frame.emitter_id] = _merged(newest.get(frame.emitter_id), frame)
+    if not newest:
+        return
+    rows = [
+        (emitter_id, *seen, emitted, orjson.dumps(lost).decode())
+        for emitter_id, (*seen, emitted, lost) in sorted(newest.items())
+    ]
+    await connection.execute(statement("emitters_merge"), *zip(*rows, strict=True))
+
+
+def _merged(earlier: tuple[Any, ...] | None, frame: DecodedFrame) -> tuple[Any, ...]:
+    """What the emitter says of itself, when it was last seen (milliseconds), `emitted` and `lost`, by maximum."""
+    emitted = frame.account.emitted if frame.account else 0
+    lost = {text(reason) or "": count for reason, count in frame.account.lost.items()} if frame.account else {}
+    if earlier is None:
+        names = description(frame, "service", "environment", "release", "host")
+        return (*names, _pid(frame), _started_at(frame), _seen(frame), emitted, lost)
+    *names, seen, emitted_before, lost_before = earlier
+    for reason, count in lost_before.items():
+        lost[reason] = max(count, lost.get(reason, 0))
+    return (*names, max(seen, _seen(frame)), max(emitted_before, emitted), lost)
+
+
+def _pid(frame: DecodedFrame) -> int | None:
+    value = frame.meta.get("pid")
+    return value if type(value) is int and 0 <= value < INT64 else None
+
+
+def _started_at(frame: DecodedFrame) -> datetime | None:
+    """From RFC 3339 text with an offset; None where it is anything else."""
+    try:
+        moment = datetime.fromisoformat(text(frame.meta.get("started_at")) or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def _seen(frame: DecodedFrame) -> int:
+    """When Redis took the entry, from its id: a replay of old entries does not make an emitter look alive."""
+    milliseconds = frame.entry.id.partition(b"-")[0]
+    now = time.time_ns() // 1_000_000
+    return min(int(milliseconds), now) if milliseconds.isdigit() else now

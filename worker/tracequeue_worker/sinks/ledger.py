@@ -1,0 +1,128 @@
+"""The ledger of frames: which frames of a batch are new here, and what becomes of the others."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from tracequeue_worker.errors import Transient
+from tracequeue_worker.records import DecodedFrame, Rejection, Stored
+from tracequeue_worker.sinks.batch import Batch, Key, key_of, storable, text
+from tracequeue_worker.sql import statement
+
+
+@dataclass(slots=True)
+class LedgerEntry:
+    """A stored frame: the digest of its body, and its events that became dead letters."""
+
+    digest: bytes
+    dead: list[Rejection]
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What the ledger made of a batch: one `Stored` per frame, and the numbers of the frames that were new."""
+
+    stored: list[Stored]
+    new: list[int]
+    known: list[int]
+    """Frames that stand for their key and whose rows are there already."""
+
+
+async def enter(connection: Any, batch: Batch) -> Entered:
+    """Enter the batch. Raises `Transient` where the ledger was pruned at the same moment."""
+    new_keys = await _insert(connection, batch)
+    known_keys = batch.firsts.keys() - new_keys
+    entries = {
+        key: LedgerEntry(batch.frames[number].digest, batch.rejections[number])
+        for key, number in batch.firsts.items()
+        if key in new_keys
+    }
+    entries |= await _fetch(connection, "frames_known", known_keys)
+    if known_keys - entries.keys():
+        raise Transient("the ledger was pruned while this batch was written")
+    retried = await _retry(connection, batch)
+    stored = [
+        retried[number] if frame.retry else _outcome(batch, number, entries[key_of(frame)], new_keys)
+        for number, frame in enumerate(batch.frames)
+    ]
+    return Entered(
+        stored,
+        new=[number for key, number in batch.firsts.items() if key in new_keys],
+        known=[batch.firsts[key] for key in known_keys],
+    )
+
+
+def _outcome(batch: Batch, number: int, entry: LedgerEntry, new_keys: Collection[Key]) -> Stored:
+    frame = batch.frames[number]
+    key = key_of(frame)
+    if entry.digest != frame.digest:
+        conflict = f"emitter {frame.emitter_id} numbered another frame {frame.seq} before; that one is stored"
+        return Stored(frame, [Rejection(None, "seq_conflict", conflict)])
+    return Stored(frame, list(entry.dead), known=key not in new_keys or batch.firsts[key] != number)
+
+
+async def _insert(connection: Any, batch: Batch) -> set[Key]:
+    rows = [_row(batch.frames[number], batch.rejections[number]) for _, number in sorted(batch.firsts.items())]
+    if not rows:
+        return set()
+    records = await connection.fetch(statement("frames_insert"), *zip(*rows, strict=True))
+    return {_key(record) for record in records}
+
+
+def _row(frame: DecodedFrame, dead: Sequence[Rejection]) -> tuple[Any, ...]:
+    entry = frame.entry
+    stream, entry_id = (text(name.decode("utf-8", "replace")) or "" for name in (entry.stream, entry.id))
+    return (*key_of(frame), frame.digest, stream, entry_id, frame.events, _to_json(dead))
+
+
+async def _retry(connection: Any, batch: Batch) -> dict[int, Stored]:
+    """Take retried events out of `dead`; those that are refused again go back in, with the new reason.
+
+    A frame that the ledger does not have (another database, or pruned) is stored as far as it is retried, and makes no
+    entry: the entry belongs to the whole frame.
+    """
+    if not batch.retried:
+        return {}
+    keys = {key_of(batch.frames[number]) for number in batch.retried}
+    entries = await _fetch(connection, "frames_locked", keys)
+    outcomes = {number: _retried(batch, number, entries) for number in batch.retried}
+    changed = [(*key, _to_json(entry.dead)) for key, entry in sorted(entries.items())]
+    if changed:
+        await connection.execute(statement("frames_set_dead"), *zip(*changed, strict=True))
+    return outcomes
+
+
+def _retried(batch: Batch, number: int, entries: dict[Key, LedgerEntry]) -> Stored:
+    frame = batch.frames[number]
+    rejections = batch.rejections[number]
+    entry = entries.get(key_of(frame))
+    if entry is None:
+        return Stored(frame, rejections)
+    whole = any(one.index is None for one in entry.dead)
+    retried = {one.index for one in entry.dead if one.index is None or one.index in frame.retry}
+    again = [one for one in rejections if whole or one.index in retried]
+    entry.dead = [one for one in entry.dead if one.index not in retried] + again
+    return Stored(frame, again, known=not retried)
+
+
+async def _fetch(connection: Any, name: str, keys: Iterable[Key]) -> dict[Key, LedgerEntry]:
+    wanted = sorted(keys)
+    if not wanted:
+        return {}
+    records = await connection.fetch(statement(name), *zip(*wanted, strict=True))
+    return {_key(record): LedgerEntry(record["digest"], _from_json(record["dead"])) for record in records}
+
+
+def _key(record: Any) -> Key:
+    return record["emitter_id"], record["partition"], record["seq"]
+
+
+def _to_json(dead: Sequence[Rejection]) -> str:
+    values = [{"index": one.index, "reason": one.reason, "error": storable(one.error)} for one in dead]
+    return orjson.dumps(values).decode()
+
+
+def _from_json(dead: str) -> list[Rejection]:
+    return [Rejection(one["index"], one["reason"], one["error"]) for one in orjson.loads(dead)]

@@ -1,0 +1,81 @@
+"""Rows into the staging tables, and from there into the tables."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import asyncpg
+
+from tracequeue_worker.classify import classify, message_of
+from tracequeue_worker.errors import Poison
+from tracequeue_worker.records import SpanRow, TraceRow
+from tracequeue_worker.sinks.batch import StagedRow
+from tracequeue_worker.sql import statement
+
+SPAN_COLUMNS = ("frame", *SpanRow._fields)
+TRACE_COLUMNS = ("frame", *TraceRow._fields, "service", "environment", "release", "emitter_id")
+
+_COPY_LINE = re.compile(r"^COPY \w+\D+(\d+)", re.MULTILINE)
+
+
+async def stage(connection: Any, spans: Sequence[StagedRow], traces: Sequence[StagedRow]) -> None:
+    """Send rows to the server; nothing is locked yet. Raises `Poison` with the line of a row that is refused."""
+    await connection.execute(statement("staging"))
+    await _copy(connection, "staged_spans", SPAN_COLUMNS, spans)
+    await _copy(connection, "staged_traces", TRACE_COLUMNS, traces)
+
+
+async def withdraw(connection: Any, frames: Sequence[int]) -> None:
+    """Take the staged rows of some frames back."""
+    await connection.execute(statement("spans_withdraw"), frames)
+    await connection.execute(statement("traces_withdraw"), frames)
+
+
+async def insert_spans(connection: Any) -> int:
+    """Move the staged spans into their table. Returns how many; the others were there already."""
+    return int((await connection.execute(statement("spans_insert"))).rpartition(" ")[2])
+
+
+async def merge_traces(connection: Any) -> None:
+    """Merge the staged traces into their table."""
+    await connection.execute(statement("traces_merge"))
+
+
+async def conflicting_spans(connection: Any) -> int:
+    """How many staged spans differ from what is stored under their key."""
+    return int(await connection.fetchval(statement("spans_conflicting")))
+
+
+async def _copy(connection: Any, table: str, columns: Sequence[str], rows: Sequence[StagedRow]) -> None:
+    if not rows:
+        return
+    counted = _Counted(rows)
+    try:
+        await connection.copy_records_to_table(table, schema_name="pg_temp", columns=columns, records=counted)
+    except Exception as error:
+        if classify(error) is Poison:
+            raise as_poison(error, counted.sent) from None
+        raise
+
+
+class _Counted:
+    """Counts rows as they are encoded: an error of the client is that of the last one."""
+
+    def __init__(self, rows: Sequence[StagedRow]) -> None:
+        self._rows = rows
+        self.sent = 0
+
+    def __iter__(self) -> Iterator[StagedRow]:
+        for row in self._rows:
+            self.sent += 1
+            yield row
+
+
+def as_poison(error: Exception, sent: int | None = None) -> Poison:
+    """A record's fault, without what the server quotes of the record. `sent` is how many rows were encoded."""
+    if isinstance(error, Poison):
+        return error
+    if not isinstance(error, asyncpg.PostgresError):
+        return Poison(message_of(error), code="encoding", line=sent)
+    found = _COPY_LINE.findall(error.context or "")
+    return Poison(message_of(error), code=f"store:{error.sqlstate}", line=int(found[-1]) if found else None)

@@ -1,0 +1,39 @@
+-- Merges the accounts of emitters by maximum, so that order does not matter. Sorted, and last in the transaction: every
+-- batch of an emitter meets here.
+INSERT INTO public.pipeline_emitters AS kept (
+    emitter_id, service, environment, release, host, pid, started_at, last_seen, emitted, lost
+)
+SELECT
+    emitter_id,
+    service,
+    environment,
+    release,
+    host,
+    pid,
+    started_at,
+    timestamptz 'epoch' + last_seen / 1000 * interval '1 second' + last_seen % 1000 * interval '1 millisecond',
+    emitted,
+    lost
+FROM unnest(
+    $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[], $8::bigint[], $9::bigint[],
+    $10::jsonb[]
+) AS seen (emitter_id, service, environment, release, host, pid, started_at, last_seen, emitted, lost)
+ORDER BY emitter_id
+ON CONFLICT (emitter_id) DO UPDATE SET
+    service = coalesce(kept.service, excluded.service),
+    environment = coalesce(kept.environment, excluded.environment),
+    release = coalesce(kept.release, excluded.release),
+    host = coalesce(kept.host, excluded.host),
+    pid = coalesce(kept.pid, excluded.pid),
+    started_at = coalesce(kept.started_at, excluded.started_at),
+    last_seen = greatest(kept.last_seen, excluded.last_seen),
+    emitted = greatest(kept.emitted, excluded.emitted),
+    lost = (
+        SELECT coalesce(jsonb_object_agg(reason, events), '{}')
+        FROM (
+            SELECT reason, max(events::bigint) AS events
+            FROM (SELECT * FROM jsonb_each_text(kept.lost) UNION ALL SELECT * FROM jsonb_each_text(excluded.lost))
+                AS counts (reason, events)
+            GROUP BY reason
+        ) AS most
+    )

@@ -1,0 +1,6 @@
+-- The same, of frames with a retried dead letter: their `dead` is about to change.
+SELECT emitter_id, partition, seq, digest, dead
+FROM public.pipeline_frames
+WHERE (emitter_id, partition, seq) IN (SELECT * FROM unnest($1::uuid[], $2::integer[], $3::bigint[]))
+ORDER BY emitter_id, partition, seq
+FOR UPDATE

@@ -1,0 +1,1 @@
+DELETE FROM pg_temp.staged_traces WHERE frame = ANY ($1::integer[])
