@@ -90,7 +90,7 @@ def test_a_server_that_does_not_start_says_why(embedded: Embedded, tmp_path: Pat
     assert "said nothing" not in str(caught.value)
 
 
-async def test_servers_that_are_given_are_taken_and_none_is_started(tmp_path: Path) -> None:
+def test_servers_that_are_given_are_taken_and_none_is_started(tmp_path: Path) -> None:
     settings = WorkerSettings.load(
         redis_url="redis://:secret@redis.example:1/0", database_url="postgresql://db.example/x"
     )

@@ -1,0 +1,19 @@
+# One image for every command of the project. It holds the extra [worker]: the servers run elsewhere.
+FROM python:3.13.9-slim-bookworm AS build
+WORKDIR /source
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY emitter ./emitter
+COPY worker ./worker
+COPY migrations ./migrations
+RUN python -m venv /opt/tracequeue \
+    && /opt/tracequeue/bin/pip install --no-cache-dir --constraint constraints.txt '.[worker]'
+
+FROM python:3.13.9-slim-bookworm
+RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin tracequeue
+COPY --from=build /opt/tracequeue /opt/tracequeue
+ENV PATH=/opt/tracequeue/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    TRACEQUEUE_LOG_FORMAT=json
+USER 10001
+WORKDIR /home/tracequeue
+CMD ["tracequeue", "worker"]
