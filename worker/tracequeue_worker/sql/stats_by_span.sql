@@ -1,0 +1,11 @@
+SELECT
+    span_name AS name,
+    count(*) AS count,
+    avg((status = 'error')::integer)::float8 AS failure_share,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) AS p50_ms,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) AS p95_ms,
+    percentile_cont(0.99) WITHIN GROUP (ORDER BY duration_ms) AS p99_ms
+FROM public.pipeline_spans
+WHERE start_time >= $1 AND start_time < $2
+GROUP BY span_name
+ORDER BY span_name

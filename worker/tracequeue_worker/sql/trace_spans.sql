@@ -1,0 +1,4 @@
+SELECT *
+FROM public.pipeline_spans
+WHERE trace_id = $1 AND start_time BETWEEN $2 AND $3
+ORDER BY start_time, span_id

@@ -1,0 +1,110 @@
+"""What the read side returns: traces, spans, statistics and accounts, as they are stored."""
+
+from datetime import datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+Cursor: TypeAlias = tuple[datetime, UUID]
+"""The start and the id of the last trace of a page."""
+
+
+class Row(BaseModel):
+    """One row. `model_dump_json()` gives it as JSON."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Trace(Row):
+    """A trace and how it stands.
+
+    `state` is running, ok, error, cancelled or abandoned; `completeness` is complete, in flight or partial, and then
+    `missing` says why.
+    """
+
+    trace_id: UUID
+    pipeline_name: str
+    start_time: datetime
+    end_time: datetime | None
+    duration_ms: float | None
+    state: str
+    completeness: str
+    missing: str | None
+    status: str | None
+    success: bool | None
+    error: str | None
+    telegram_id: int | None
+    user_id: int | None
+    session_id: str | None
+    span_count: int | None
+    stored_spans: int
+    dropped: Any
+    metadata: Any
+    tags: list[str] | None
+    parent: str | None
+    service: str | None
+    environment: str | None
+    release: str | None
+    emitter_id: UUID | None
+    created_at: datetime
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the next page of a list begins."""
+        return self.start_time, self.trace_id
+
+
+class Span(Row):
+    """One step of a trace."""
+
+    trace_id: UUID
+    span_id: str
+    parent_span_id: str | None
+    span_name: str
+    kind: str | None
+    start_time: datetime
+    end_time: datetime
+    duration_ms: float
+    status: str
+    success: bool
+    error: str | None
+    input_data: Any
+    output_data: Any
+    attributes: Any
+    truncated: Any
+    created_at: datetime
+
+
+class Statistics(Row):
+    """Of a pipeline or of a span name, over those that ended. Durations are milliseconds."""
+
+    name: str
+    count: int
+    failure_share: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+class EmitterAccount(Row):
+    """What became of an emitter's events. `emitter_id` is None for all frames that came without an emitter."""
+
+    emitter_id: UUID | None
+    service: str | None
+    environment: str | None
+    release: str | None
+    host: str | None
+    pid: int | None
+    started_at: datetime | None
+    last_seen: datetime | None
+    emitted: int
+    persisted: int
+    dead: int
+    lost: dict[str, int] = Field(description="Events that the emitter dropped, by reason.")
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def in_flight(self) -> int:
+        """Events that were handed over and are nowhere yet. Zero once everything is settled."""
+        return self.emitted - self.persisted - self.dead - sum(self.lost.values())
