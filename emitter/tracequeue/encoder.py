@@ -1,0 +1,122 @@
+"""Any Python value -> valid, bounded, Postgres-safe JSON: one orjson call; only what is odd takes the total path.
+
+This is the bot's hot path: measured by benchmarks/encoder.py.
+"""
+
+from math import isfinite
+from typing import Any, Final
+
+import orjson
+from pydantic import BaseModel
+
+from tracequeue.bounded import write_bounded
+from tracequeue.natural import Elements, Members, Unreadable, attributes, field_names, natural
+from tracequeue.notes import Notes
+from tracequeue.text import clean_text, error_text, stacktrace_text
+
+__all__ = ["Notes", "clean_text", "encode", "encode_bounded", "error_text", "stacktrace_text"]
+
+UNREADABLE: Final = b'"[unreadable]"'
+MAX_OPTIMISTIC_ITEMS: Final = 1_000
+"""Foreign containers up to this size are copied for orjson; larger ones take the bounded walk."""
+LEAVES: Final = frozenset({str, int, bool, type(None)})
+SIZED: Final = frozenset({str, dict, list, tuple})
+
+
+def encode(value: object, max_bytes: int, path: str, notes: Notes) -> bytes:
+    """Any value as JSON of at most `max_bytes` (>= 256). What is cut or replaced is noted under `path`.
+
+    Raises nothing but `KeyboardInterrupt`.
+    """
+    if _surely_large(value, max_bytes):
+        return encode_bounded(value, max_bytes, path, notes)
+    try:
+        data = orjson.dumps(value, _default)
+        if len(data) > max_bytes or b"\\u0000" in data or (b"null" in data and _has_non_finite(value, max_bytes)):
+            return encode_bounded(value, max_bytes, path, notes)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # what orjson cannot write, and whatever foreign code raises meanwhile
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None
+        return encode_bounded(value, max_bytes, path, notes)
+    return data
+
+
+def encode_bounded(value: object, max_bytes: int, path: str, notes: Notes) -> bytes:
+    """As `encode`, without the optimistic call: for a call site whose values were too large before."""
+    try:
+        return write_bounded(value, max_bytes, path, notes)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # out of memory or of stack: nothing of the value can be shown
+        notes[path] = {"replaced": type(error).__name__}
+        return UNREADABLE
+
+
+def _surely_large(value: object, max_bytes: int) -> bool:
+    """Whether the value or a member of it has more items than bytes are allowed: then orjson's work would be lost."""
+    kind = type(value)
+    if kind is dict:
+        if len(value) > max_bytes:  # type: ignore[arg-type]
+            return True
+        for item in value.values():  # type: ignore[attr-defined]  # noqa: SIM110 - a generator costs more than orjson
+            if type(item) in SIZED and len(item) > max_bytes:
+                return True
+        return False
+    return kind in SIZED and len(value) > max_bytes  # type: ignore[arg-type]
+
+
+def _default(value: object) -> object:
+    """What orjson does not know, in a form that it knows. Raising sends the whole value to the total path."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(warnings=False)
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError("binary data needs a note")
+    form = natural(value)
+    if isinstance(form, Unreadable):
+        raise TypeError(form.error)
+    if not isinstance(form, Members | Elements):
+        return form
+    if form.count is None or form.count > MAX_OPTIMISTIC_ITEMS:
+        raise TypeError("too large to copy")
+    return dict(form.pairs) if isinstance(form, Members) else list(form.items)
+
+
+def _has_non_finite(value: object, max_nodes: int) -> bool:
+    """Whether a `null` may stand for NaN or infinity, which orjson replaces in silence. True when in doubt."""
+    pending: list[Any] = [value]
+    seen = 0
+    while pending:
+        item = pending.pop()
+        kind = type(item)
+        if kind in LEAVES:
+            continue
+        seen += 1
+        if seen > max_nodes:
+            return True
+        if kind is dict:
+            pending.extend(item.values())
+        elif kind is list or kind is tuple:
+            pending.extend(item)
+        elif isinstance(item, float):
+            if not isfinite(item):
+                return True
+        else:
+            pending.extend(_inside(item))
+    return False
+
+
+def _inside(value: object) -> list[object]:
+    """What a structured object holds, as `_default` and orjson would show it."""
+    names = field_names(type(value))
+    if names is not None:
+        return [item for _, item in attributes(value, names)]
+    if isinstance(value, BaseModel):
+        return list(value.__dict__.values())
+    form = natural(value)
+    if isinstance(form, Members):
+        return [item for _, item in form.pairs]
+    if isinstance(form, Elements):
+        return list(form.items)
+    return [form] if isinstance(form, float) else []
