@@ -1,18 +1,19 @@
 """The servers of `tracequeue up`: they start, keep their data, say why they do not start, and never outlive us."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 import pytest
 import redis
 
-from tests.fixtures.polling import eventually_sync
 from tracequeue_worker.embedded import servers
 from tracequeue_worker.embedded.postgres import embedded_postgres
 from tracequeue_worker.embedded.redis import embedded_redis
@@ -122,29 +123,57 @@ with embedded_redis(folder) as redis_url, embedded_postgres(folder):
 """
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_servers_end_with_their_starter_however_it_ends(ending: signal.Signals, tmp_path: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Servers in a process of their own, which is the leader of a process group."""
+
+    starter: subprocess.Popen[str]
+    redis_pid: int
+    postgres_pid: int
+
+    def end(self, how: signal.Signals) -> None:
+        os.killpg(self.starter.pid, how)
+        self.starter.wait()
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Started]:
     with subprocess.Popen(
         [sys.executable, "-c", STARTER, str(tmp_path)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
     ) as starter:  # fmt: skip
         assert starter.stdout is not None
-        redis_url = starter.stdout.readline().strip()
-        with redis.Redis.from_url(redis_url) as client:
+        with redis.Redis.from_url(starter.stdout.readline().strip()) as client:
             redis_pid = int(client.info("server")["process_id"])
             client.set("kept", 1)
         postgres_pid = int((tmp_path / "postgres/data/postmaster.pid").read_text().splitlines()[0])
-        assert running(redis_pid)
-        assert running(postgres_pid)
-        os.killpg(starter.pid, ending)
-    with embedded_postgres(tmp_path):
-        assert not running(postgres_pid)
-    eventually_sync(lambda: not running(redis_pid))
-    with embedded_redis(tmp_path) as url, redis.Redis.from_url(url) as client:
+        yield Started(starter, redis_pid, postgres_pid)
+        starter.kill()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_servers_end_with_their_starter_however_it_ends(started: Started, how: signal.Signals, tmp_path: Path) -> None:
+    assert is_running(started.redis_pid)
+    assert is_running(started.postgres_pid)
+    started.end(how)
+    with embedded_postgres(tmp_path), embedded_redis(tmp_path) as url, redis.Redis.from_url(url) as client:
+        assert not is_running(started.redis_pid)
+        assert not is_running(started.postgres_pid)
         assert client.get("kept") == b"1"
 
 
-def running(pid: int) -> bool:
+def test_the_folder_of_a_killed_starter_is_locked_until_its_server_has_ended(started: Started, tmp_path: Path) -> None:
+    os.kill(started.redis_pid, signal.SIGSTOP)
+    started.end(signal.SIGKILL)
+    with (tmp_path / "redis/lock").open() as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.kill(started.redis_pid, signal.SIGCONT)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    assert not is_running(started.redis_pid)
+
+
+def is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
