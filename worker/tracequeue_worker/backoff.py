@@ -1,0 +1,87 @@
+"""Trying again: for ever, with capped and jittered pauses, and a word in the log only when the state changes."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from tracequeue_worker.errors import Fatal, Transient
+
+FIRST_SECONDS = 0.1
+LONGEST_SECONDS = 10.0
+PROBE_SECONDS = 10.0
+"""How often a fatal failure is looked at again: a person cures it, so not often."""
+
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+
+class Backoff:
+    """Pauses that double up to a cap, each jittered by half, so that a hundred workers do not return at once."""
+
+    def __init__(self, first: float = FIRST_SECONDS, longest: float = LONGEST_SECONDS) -> None:
+        self._first = first
+        self._longest = longest
+        self._next = first
+
+    def pause(self) -> float:
+        """The next pause in seconds."""
+        seconds = self._next * random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
+        self._next = min(self._next * 2, self._longest)
+        return seconds
+
+    def reset(self) -> None:
+        self._next = self._first
+
+
+class Patience:
+    """Tries an operation until it works. `trouble` tells what is wrong meanwhile.
+
+    With `fatal_ends` a `Fatal` is raised to the caller instead of being held: right for work that has an end.
+    Once `until` is set, the next failure of any kind is raised instead of waited for.
+    """
+
+    def __init__(self, what: str, *, fatal_ends: bool = False, until: asyncio.Event | None = None) -> None:
+        self.trouble: Transient | Fatal | None = None
+        self._what = what
+        self._fatal_ends = fatal_ends
+        self._until = until or asyncio.Event()
+        self._backoff = Backoff()
+
+    async def until_done(self, operation: Callable[[], Awaitable[Result]]) -> Result:
+        """Await the operation anew until it raises neither `Transient` nor `Fatal`; other errors go through."""
+        while True:
+            try:
+                result = await operation()
+            except (Transient, Fatal) as error:
+                self.failed(error)
+                if self._until.is_set() or (self._fatal_ends and isinstance(error, Fatal)):
+                    raise
+                await self._pause(error)
+            else:
+                self.recovered()
+                return result
+
+    def failed(self, error: Transient | Fatal) -> None:
+        """Note a failure; only the first of its class is logged."""
+        if type(error) is not type(self.trouble):
+            if isinstance(error, Fatal):
+                log.error("held: %s: %s", self._what, error)
+            else:
+                log.warning("degraded: %s, trying again: %s", self._what, error)
+        self.trouble = error
+
+    def recovered(self) -> None:
+        """Note that it works, again or still."""
+        if self.trouble is not None:
+            log.info("recovered: %s", self._what)
+        self.trouble = None
+        self._backoff.reset()
+
+    async def _pause(self, error: Transient | Fatal) -> None:
+        seconds = PROBE_SECONDS * random.uniform(0.5, 1) if isinstance(error, Fatal) else self._backoff.pause()  # noqa: S311
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._until.wait(), seconds)

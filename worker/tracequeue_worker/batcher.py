@@ -1,0 +1,78 @@
+"""Frames -> batches, closed by rows, bytes or age. It holds one batch at most: whoever adds to a full one waits."""
+
+import asyncio
+from collections import deque
+
+from tracequeue_worker.records import DecodedFrame
+
+
+class Batcher:
+    """One task adds frames, another takes batches: while one batch is written, the next is filled.
+
+    A frame that is larger than a whole batch makes a batch of its own.
+    """
+
+    def __init__(self, *, rows: int, size: int, linger_ms: int) -> None:
+        self._most_rows = rows
+        self._most_bytes = size
+        self._linger = linger_ms / 1000
+        self._frames: deque[DecodedFrame] = deque()
+        self._rows = 0
+        self._size = 0
+        self._opened_at = 0.0
+        self._closed = False
+        self._turned_away = False
+        self._change = asyncio.Condition()
+
+    async def add(self, frame: DecodedFrame) -> None:
+        """Add a frame, once there is room for it."""
+        async with self._change:
+            await self._change.wait_for(lambda: self._fits(frame))
+            if not self._frames:
+                self._opened_at = asyncio.get_running_loop().time()
+            self._frames.append(frame)
+            self._rows += _rows(frame)
+            self._size += frame.size
+            self._change.notify_all()
+
+    async def close(self) -> None:
+        """No more frames will come: what is there is taken without lingering."""
+        async with self._change:
+            self._closed = True
+            self._change.notify_all()
+
+    async def take(self) -> list[DecodedFrame]:
+        """The next batch: when it is full, or its first frame has waited long enough. Empty when closed and done."""
+        async with self._change:
+            await self._change.wait_for(lambda: self._frames or self._closed)
+            await self._linger_until_full()
+            batch = list(self._frames)
+            self._frames.clear()
+            self._rows = self._size = 0
+            self._turned_away = False
+            self._change.notify_all()
+            return batch
+
+    async def _linger_until_full(self) -> None:
+        left = self._opened_at + self._linger - asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(max(left, 0)):
+                await self._change.wait_for(lambda: self._full or self._closed)
+        except TimeoutError:
+            return
+
+    @property
+    def _full(self) -> bool:
+        return self._turned_away or self._rows >= self._most_rows or self._size >= self._most_bytes
+
+    def _fits(self, frame: DecodedFrame) -> bool:
+        room = self._rows + _rows(frame) <= self._most_rows and self._size + frame.size <= self._most_bytes
+        self._turned_away = bool(self._frames) and not room
+        if self._turned_away:
+            self._change.notify_all()
+        return not self._turned_away
+
+
+def _rows(frame: DecodedFrame) -> int:
+    """A frame of no rows is work too: it has a row in the ledger."""
+    return max(frame.rows, 1)

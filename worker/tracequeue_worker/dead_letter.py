@@ -1,0 +1,88 @@
+"""The fields of a dead letter: why, and the original bytes, so that it can be looked at, mended and sent again.
+
+A refused event keeps its line in `raw`, and the frame's `meta`. A refused frame keeps its body in `raw`, still
+compressed if it was, and its other fields as `field:<name>`: together they are the entry again.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from tracequeue.errors import FrameRejected
+from tracequeue.frame import MAX_ENTRY_BYTES, MAX_EVENT_BYTES, unpack
+from tracequeue_worker.records import DecodedFrame, Entry, Rejection
+
+ERROR_BYTES: Final = 2_000
+LARGEST_LINE: Final = MAX_EVENT_BYTES
+LARGEST_BODY: Final = MAX_ENTRY_BYTES
+LARGEST_FIELDS: Final = 64 * 1024
+"""Bound of the fields other than the body, together; beyond, the letter cannot be sent again as it is."""
+
+Fields = dict[bytes, bytes]
+
+
+def dead_letters(frame: DecodedFrame, rejections: Iterable[Rejection], worker: str) -> list[Fields]:
+    """One dead letter for each rejection of a frame. `deliveries` is added where the letter is written."""
+    rejections = list(rejections)
+    lines = _lines(frame.entry) if any(rejection.index is not None for rejection in rejections) else []
+    return [_letter(frame, rejection, lines, worker) for rejection in rejections]
+
+
+def _letter(frame: DecodedFrame, rejection: Rejection, lines: list[bytes], worker: str) -> Fields:
+    entry = frame.entry
+    letter = {
+        b"reason": rejection.reason.encode(),
+        b"error": rejection.error.encode("utf-8", "replace")[:ERROR_BYTES],
+        b"stream": entry.stream,
+        b"entry": entry.id,
+        b"first_seen": b"%d" % (time.time_ns() // 1000),
+        b"worker": worker.encode(),
+    }
+    if not frame.anonymous:
+        letter |= {b"src": frame.emitter_id.hex.encode(), b"seq": b"%d" % frame.seq}
+    if rejection.index is None:
+        return letter | _original_entry(entry)
+    return letter | {b"index": b"%d" % rejection.index} | _original_line(entry, lines[rejection.index])
+
+
+def _original_line(entry: Entry, line: bytes) -> Fields:
+    meta = {b"field:meta": entry.fields[b"meta"]} if b"meta" in entry.fields else {}
+    return _raw(line, LARGEST_LINE, len(line)) | (meta if _size(meta) <= LARGEST_FIELDS else {})
+
+
+def _original_entry(entry: Entry) -> Fields:
+    others = {b"field:" + name: value for name, value in entry.fields.items() if name != b"body"}
+    body = entry.fields.get(b"body")
+    original = _raw(body or b"", LARGEST_BODY, entry.size)
+    if _size(others) <= LARGEST_FIELDS:
+        return original | others
+    return original | {b"resendable": b"0"} | _bounded(others)
+
+
+def _raw(content: bytes, limit: int, size: int) -> Fields:
+    whole = b"1" if len(content) <= limit else b"0"
+    return {b"raw": content[:limit], b"size": b"%d" % size, b"resendable": whole}
+
+
+def _bounded(fields: Mapping[bytes, bytes]) -> Fields:
+    """The first fields, each cut, as far as the bound goes."""
+    kept: Fields = {}
+    room = LARGEST_FIELDS
+    for name, value in fields.items():
+        if room <= len(name):
+            break
+        kept[name] = value[: min(room - len(name), 4096)]
+        room -= len(name) + len(kept[name])
+    return kept
+
+
+def _size(fields: Mapping[bytes, bytes]) -> int:
+    return sum(len(name) + len(value) for name, value in fields.items())
+
+
+def _lines(entry: Entry) -> list[bytes]:
+    """The lines of an entry that was unpacked once already."""
+    try:
+        return unpack(entry.fields).lines
+    except FrameRejected as error:
+        raise AssertionError(f"an entry with refused events was readable before: {error}") from error

@@ -1,0 +1,151 @@
+"""Entry -> decoded frame. Pure computing; whatever the bytes are, the answer is rows and rejections, never an error."""
+
+import time
+from datetime import UTC, date, datetime, timedelta
+from hashlib import blake2b
+from typing import Any, NamedTuple, Self
+from uuid import UUID
+
+import orjson
+from pydantic import ValidationError
+
+from tracequeue.errors import FrameRejected, SettingsError
+from tracequeue.events import ANY_EVENT, SpanEvent, TraceStarted
+from tracequeue.frame import MAX_EVENT_BYTES, Frame, identity, unpack
+from tracequeue_worker.foreign import Refused, read_foreign, suspicious
+from tracequeue_worker.records import DecodedFrame, Entry, Rejection
+from tracequeue_worker.rows import EPOCH, MICROSECOND, ended_row, microseconds, span_row, started_row
+from tracequeue_worker.settings import WorkerSettings
+
+ERROR_LENGTH = 500
+
+
+class TimeWindow(NamedTuple):
+    """Times that a store can hold and a person can mean, in microseconds; the end moves with the clock."""
+
+    earliest: int
+    ahead: int
+
+    @classmethod
+    def of(cls, settings: WorkerSettings) -> Self:
+        try:
+            first = date.fromisoformat(settings.past_limit)
+        except ValueError as error:
+            raise SettingsError(
+                f"TRACEQUEUE_PAST_LIMIT={settings.past_limit!r}: must be a day such as 2000-01-01"
+            ) from error
+        start = datetime(first.year, first.month, first.day, tzinfo=UTC)
+        return cls((start - EPOCH) // MICROSECOND, timedelta(days=settings.future_days) // MICROSECOND)
+
+    def latest(self) -> int:
+        """The end of the window now."""
+        return time.time_ns() // 1000 + self.ahead
+
+
+class Decoder:
+    """Unpacks entries and validates every event against the models of the wire format."""
+
+    def __init__(self, window: TimeWindow) -> None:
+        self._window = window
+
+    def decode(self, entry: Entry) -> DecodedFrame:
+        """The frame of an entry. A frame that cannot be read at all has one rejection, without an index."""
+        try:
+            frame = unpack(entry.fields)
+        except FrameRejected as error:
+            return _unreadable(entry, error)
+        decoded = DecodedFrame(
+            entry=entry,
+            emitter_id=frame.emitter_id or anonymous_id(entry),
+            seq=frame.seq,
+            digest=_digest(frame.body),
+            events=len(frame.lines),
+            anonymous=frame.emitter_id is None,
+            account=frame.account,
+            meta=frame.meta,
+            retry=frame.retry,
+            size=entry.size + len(frame.body),
+        )
+        self._read_lines(frame, decoded)
+        return decoded
+
+    def _read_lines(self, frame: Frame, decoded: DecodedFrame) -> None:
+        times = (self._window.earliest, self._window.latest())
+        odd = suspicious(frame)
+        trace_ids: dict[Any, str] = {}
+        for index, line in enumerate(frame.lines):
+            try:
+                _read_line(index, line, decoded, times, trace_ids, odd)
+            except Refused as refused:
+                decoded.rejections.append(Rejection(index, refused.reason, refused.error[:ERROR_LENGTH]))
+
+
+def _read_line(
+    index: int, line: bytes, decoded: DecodedFrame, times: tuple[int, int], trace_ids: dict[Any, str], odd: bool
+) -> None:
+    if len(line) > MAX_EVENT_BYTES:
+        raise Refused("too_large", f"an event of {len(line)} bytes, the limit is {MAX_EVENT_BYTES}")
+    try:
+        value = read_foreign(line) if odd else orjson.loads(line)
+    except orjson.JSONDecodeError:
+        value = read_foreign(line)
+    try:
+        event = ANY_EVENT.validate_python(value)
+    except ValidationError as error:
+        raise Refused("schema", _first_problem(error)) from None
+    text = value["trace_id"]
+    trace_id = trace_ids.get(text)
+    if trace_id is None:
+        trace_id = trace_ids[text] = str(event.trace_id)
+    start = _in_window("start_time", microseconds(event.start_time), times)
+    if isinstance(event, TraceStarted):
+        decoded.traces.append(started_row(index, event, trace_id, start))
+        return
+    end = _in_window("end_time", microseconds(event.end_time), times)
+    if isinstance(event, SpanEvent):
+        decoded.spans.append(span_row(index, event, trace_id, start, end))
+    else:
+        decoded.traces.append(ended_row(index, event, trace_id, start, end))
+
+
+def _unreadable(entry: Entry, error: FrameRejected) -> DecodedFrame:
+    """Known by its emitter and number if these can be read, so that it counts in the emitter's account."""
+    try:
+        emitter_id, seq = identity(entry.fields)
+    except FrameRejected:
+        emitter_id, seq = None, 0
+    return DecodedFrame(
+        entry=entry,
+        emitter_id=emitter_id or anonymous_id(entry),
+        seq=seq,
+        digest=_digest(entry.fields.get(b"body", b"")),
+        events=0,
+        anonymous=emitter_id is None,
+        rejections=[Rejection(None, error.reason, str(error)[:ERROR_LENGTH])],
+        size=entry.size,
+    )
+
+
+def anonymous_id(entry: Entry) -> UUID:
+    """The identity of a frame without an emitter: the same whenever the same entry is delivered."""
+    name = b"\0".join((entry.stream, entry.id, entry.fields.get(b"body", b"")))
+    return UUID(bytes=blake2b(name, digest_size=16).digest())
+
+
+def _digest(body: bytes) -> bytes:
+    return blake2b(body, digest_size=16).digest()
+
+
+def _first_problem(error: ValidationError) -> str:
+    """Where the event breaks the contract and how, without the value: it may be long, or private."""
+    count = error.error_count()
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"]))[:100] or "event"
+    more = f" (and {count - 1} more)" if count > 1 else ""
+    return f"{place}: {first['msg'][:200]}{more}"
+
+
+def _in_window(name: str, moment: int, times: tuple[int, int]) -> int:
+    if times[0] <= moment <= times[1]:
+        return moment
+    raise Refused("time_range", f"{name} {moment} is outside {times[0]}..{times[1]} microseconds since 1970")

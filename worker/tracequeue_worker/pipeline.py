@@ -1,0 +1,118 @@
+"""read -> decode -> batch -> write -> settle. Reading and decoding go on while a batch is with the store."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+
+from tracequeue_worker.backoff import Patience
+from tracequeue_worker.batcher import Batcher
+from tracequeue_worker.decoder import Decoder
+from tracequeue_worker.drain import Drain
+from tracequeue_worker.errors import Fatal, Transient
+from tracequeue_worker.lease import InFlight, Lease
+from tracequeue_worker.reader import Reader
+from tracequeue_worker.reclaimer import Reclaimer
+from tracequeue_worker.records import DecodedFrame, Entry, Stored
+from tracequeue_worker.report import WorkerReport
+from tracequeue_worker.settle import Settler
+from tracequeue_worker.sinks.base import Sink
+
+
+@dataclass(kw_only=True)
+class Pipeline:
+    """The parts of a worker and the one loop through them. Nothing is settled before the store has committed it.
+
+    With `drain` it ends by itself when nothing is left, and a `Fatal` ends it; without, a `Fatal` is held.
+    """
+
+    reader: Reader
+    reclaimer: Reclaimer
+    decoder: Decoder
+    batcher: Batcher
+    sink: Sink
+    settler: Settler
+    lease: Lease
+    in_flight: InFlight
+    drain: Drain | None = None
+    report: WorkerReport = field(default_factory=WorkerReport)
+
+    def __post_init__(self) -> None:
+        ends = self.drain is not None
+        self._stopping = asyncio.Event()
+        self._reading = Patience("reading from Redis", fatal_ends=ends, until=self._stopping)
+        self._writing = Patience("writing to the store", fatal_ends=ends)
+        self._settling = Patience("settling in Redis", fatal_ends=ends)
+        self._dead_lettering = Patience("writing dead letters", fatal_ends=ends)
+
+    def stop(self) -> None:
+        """Read nothing more; `run` returns when what was read is stored and settled."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until stopped or drained. The first error that is not waited for ends all of it."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                lease = tasks.create_task(self.lease.run(), name="tracequeue lease")
+                tasks.create_task(self._feed(), name="tracequeue reader")
+                await self._store()
+                lease.cancel()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        finally:
+            self.report.unfinished = len(self.in_flight)
+            self.report.vanished = self.reclaimer.vanished
+
+    async def _feed(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                if self.reclaimer.due:
+                    await self._reading.until_done(self._take_pending)
+                entries = await self._reading.until_done(self.reader.read)
+                await self._decode(entries)
+                if not entries and self.drain and await self._reading.until_done(self.drain.nothing_left):
+                    break
+        except (Transient, Fatal):
+            if not self._stopping.is_set():
+                raise
+        await self.batcher.close()
+
+    async def _take_pending(self) -> None:
+        async with aclosing(self.reclaimer.round()) as pages:
+            async for page in pages:
+                await self._decode(page)
+                if self._stopping.is_set():
+                    return
+
+    async def _decode(self, entries: Sequence[Entry]) -> None:
+        if entries and self.drain:
+            self.drain.news()
+        for entry in entries:
+            await self.batcher.add(self.decoder.decode(entry))
+            await asyncio.sleep(0)
+
+    async def _store(self) -> None:
+        while batch := await self.batcher.take():
+            await self._settle(await self._write(batch))
+            self.in_flight.release(frame.entry for frame in batch)
+
+    async def _write(self, batch: Sequence[DecodedFrame]) -> list[Stored]:
+        stored = await self._writing.until_done(partial(self.sink.write, batch))
+        for one in stored:
+            self.report.count_stored(one)
+        return stored
+
+    async def _settle(self, stored: Sequence[Stored]) -> None:
+        """A frame whose dead letters cannot be written stays pending: the sweep of our own brings it here again."""
+        for chunk in self.settler.chunks(stored):
+            settlement = await self._settling.until_done(partial(self.settler.settle, chunk))
+            for one in settlement.settled:
+                self.report.count_settled(one)
+            if settlement.failure is None:
+                if any(one.rejections for one in settlement.settled):
+                    self._dead_lettering.recovered()
+                continue
+            self._dead_lettering.failed(settlement.failure)
+            if self.drain and isinstance(settlement.failure, Fatal):
+                raise settlement.failure

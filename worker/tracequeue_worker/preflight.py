@@ -1,0 +1,68 @@
+"""Is this Redis fit to keep frames until they are stored? Asked once, at start, so that the answer comes in words."""
+
+import logging
+import re
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, RedisError
+
+from tracequeue_worker.classify import classify
+from tracequeue_worker.errors import Fatal, Unreachable
+from tracequeue_worker.streams import Membership
+
+OLDEST = (6, 2)
+
+log = logging.getLogger(__name__)
+
+
+async def check_redis(client: Redis, url: str, membership: Membership) -> None:
+    """Raises `Unreachable`, or `Fatal` with the cure."""
+    try:
+        await client.ping()
+        await _check_server(client)
+        for stream in membership.streams:
+            await _check_stream(client, stream.decode())
+            await _check_stream(client, membership.dead(stream))
+    except (RedisError, OSError) as error:
+        raise _named(url, error) from None
+
+
+async def _check_server(client: Redis) -> None:
+    try:
+        facts = await client.info("server", "memory")
+    except NoPermissionError:
+        log.warning("this Redis user may not run INFO: the version and the eviction policy were not checked")
+        return
+    version = str(facts.get("redis_version", ""))
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    if numbers and numbers < OLDEST:
+        raise Fatal(f"Redis {version} is too old: 6.2 or later is needed, 7.0 or Valkey 7.2 is better")
+    policy = str(facts.get("maxmemory_policy", "noeviction"))
+    if policy.startswith("allkeys"):
+        raise Fatal(
+            f"Redis evicts whole streams when its memory is full (maxmemory-policy {policy}): "
+            "run `CONFIG SET maxmemory-policy noeviction`, and set it in redis.conf"
+        )
+
+
+async def _check_stream(client: Redis, key: str) -> None:
+    kind = await client.type(key)
+    if kind not in (b"none", b"stream"):
+        raise Fatal(f"the Redis key {key} holds no stream but {kind!r}: rename it, or set another TRACEQUEUE_PREFIX")
+
+
+def _named(url: str, error: RedisError | OSError) -> Fatal | Unreachable:
+    server = f"Redis at {_address(url)}"
+    if classify(error) is Fatal:
+        return Fatal(f"{server} refuses us: {error}: check user, password and rights in TRACEQUEUE_REDIS_URL")
+    return Unreachable(f"{server} cannot be reached: {error}: start it, or check TRACEQUEUE_REDIS_URL")
+
+
+def _address(url: str) -> str:
+    """Where the server is, without user and password."""
+    parts = urlsplit(url)
+    try:
+        return f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
+    except ValueError:
+        return "the address in TRACEQUEUE_REDIS_URL"

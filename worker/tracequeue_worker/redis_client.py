@@ -1,0 +1,57 @@
+"""Connections to Redis: one client for blocking reads, one for short commands. Neither retries behind our back."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ReadOnlyError, RedisError
+
+from tracequeue_worker.classify import classify
+from tracequeue_worker.errors import Fatal, Transient
+
+CONNECT_SECONDS = 3.0
+COMMAND_SECONDS = 5.0
+READ_MARGIN_SECONDS = 5.0
+"""How much longer than the block time a read waits: a timeout below it would loop inside the client for ever."""
+
+
+def command_client(url: str) -> Redis:
+    """A client for commands that answer at once."""
+    return _client(url, COMMAND_SECONDS)
+
+
+def reading_client(url: str, block_ms: int) -> Redis:
+    """A client for reads that block up to `block_ms`; a reply lost here leaves its entries pending under our name."""
+    return _client(url, block_ms / 1000 + READ_MARGIN_SECONDS)
+
+
+def _client(url: str, timeout: float) -> Redis:
+    scheme, separator, rest = url.partition("://")
+    options: dict[str, Any] = {
+        "protocol": 2,
+        "decode_responses": False,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": timeout,
+        "socket_connect_timeout": CONNECT_SECONDS,
+    }
+    return Redis.from_url(scheme.replace("valkey", "redis") + separator + rest, **options)
+
+
+@asynccontextmanager
+async def talking_to(client: Redis) -> AsyncIterator[None]:
+    """Turn what redis-py raises into `Transient` or `Fatal`; leave a demoted primary by dropping its connections."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        if isinstance(error, ReadOnlyError):
+            await client.connection_pool.disconnect(inuse_connections=False)
+        raise redis_failure(error) from error
+
+
+def redis_failure(error: BaseException) -> Transient | Fatal:
+    """The class of failure of a Redis error, with its text. A Redis error is never one record's fault."""
+    kind = Fatal if classify(error) is Fatal else Transient
+    return kind(f"Redis: {str(error) or type(error).__name__}")

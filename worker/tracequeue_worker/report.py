@@ -1,0 +1,38 @@
+"""What a worker did, for its closing line."""
+
+from dataclasses import dataclass
+
+from tracequeue_worker.records import Stored
+
+
+@dataclass(slots=True)
+class WorkerReport:
+    """Counts of one run. `known` frames were stored before and only settled here; `conflicts` are frame numbers used
+    twice; `unfinished` frames were read and left pending for others; `vanished` ones were deleted by someone else
+    before they were stored."""
+
+    frames: int = 0
+    events: int = 0
+    rows: int = 0
+    dead_letters: int = 0
+    conflicts: int = 0
+    known: int = 0
+    unfinished: int = 0
+    vanished: int = 0
+    seconds: float = 0.0
+
+    def count_stored(self, stored: Stored) -> None:
+        """A frame that is committed."""
+        frame = stored.frame
+        self.frames += 1
+        if stored.known:
+            self.known += 1
+            return
+        self.events += frame.events
+        whole = any(rejection.index is None for rejection in stored.rejections)
+        self.rows += 0 if whole else frame.events - len(stored.rejections)
+
+    def count_settled(self, stored: Stored) -> None:
+        """A frame that is settled, and its dead letters written."""
+        self.dead_letters += len(stored.rejections)
+        self.conflicts += sum(rejection.reason == "seq_conflict" for rejection in stored.rejections)

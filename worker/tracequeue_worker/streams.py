@@ -1,0 +1,36 @@
+"""Which streams a worker reads, and as whom."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from tracequeue.keys import dead_key, events_key, receipts_key
+from tracequeue_worker.settings import WorkerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A consumer of the group on the streams of all partitions."""
+
+    group: str
+    consumer: str
+    prefix: str
+    partitions: Mapping[bytes, int]
+    """Stream key -> partition."""
+
+    @classmethod
+    def of(cls, settings: WorkerSettings) -> Self:
+        streams = {events_key(settings.prefix, number).encode(): number for number in range(settings.partitions)}
+        return cls(settings.group, settings.consumer, settings.prefix, streams)
+
+    @property
+    def streams(self) -> list[bytes]:
+        return list(self.partitions)
+
+    def dead(self, stream: bytes) -> str:
+        """The dead-letter stream beside a stream."""
+        return dead_key(self.prefix, self.partitions[stream])
+
+    def receipts(self, stream: bytes, emitter_id: str) -> str:
+        """The receipts of an emitter beside a stream."""
+        return receipts_key(self.prefix, self.partitions[stream], emitter_id)
