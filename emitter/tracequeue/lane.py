@@ -16,6 +16,7 @@ import orjson
 from tracequeue.buffer import Buffer, Chunk
 from tracequeue.frame import pack
 from tracequeue.keys import events_key
+from tracequeue.redaction import redact
 from tracequeue.settings import EmitterSettings
 
 logger = logging.getLogger("tracequeue")
@@ -81,7 +82,7 @@ class Lane:
         """Turn waiting chunks into frames until the outbox holds `room`. `partial` takes the open chunk too."""
         while len(self.outbox) < room and (chunk := self.buffer.take(partial=partial)):
             try:
-                body = chunk.text()
+                body = redact(chunk.text(), self._settings.redactor)
                 self._add(body, chunk.events)
             except Exception:
                 self._give_up(chunk)

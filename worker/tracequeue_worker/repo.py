@@ -109,12 +109,16 @@ class TraceRepo:
         """The account of every emitter, and one of all frames without an emitter."""
         return [EmitterAccount(**_fields(row)) for row in await self._pool.fetch(statement("accounts"))]
 
+    async def get_rate(self) -> float:
+        """Events stored per second over the last minute."""
+        return float(await self._pool.fetchval(statement("rate")))
+
     async def _store(self, spans: Sequence[SpanRow], traces: Sequence[TraceRow], start: int) -> None:
         await self._partitions.ensure(self._pool, [start // DAY])
         async with transaction(self._pool) as connection:
             await stage(connection, [(0, *row) for row in spans], [(0, *row, *NO_SOURCE) for row in traces])
             await insert_spans(connection)
-            await merge_traces(connection)
+            await merge_traces(connection, len(traces))
 
     async def _bounds(self, trace_id: UUID) -> tuple[datetime, datetime]:
         """Between which times the spans of a trace can have started, so that few days are looked at."""

@@ -1,6 +1,6 @@
 """Keeps a server from outliving whoever started it: runs a command, stops it when standard input closes.
 
-Run as a script: `guard.py USER COMMAND ...`. It imports nothing of the project, so that it starts at once, and has a
+Run as a script: `guard.py USER COMMAND ...`. SIGTERM asks the server to end, SIGUSR1 kills it outright. It imports nothing of the project, so that it starts at once, and has a
 session of its own, so that Ctrl-C in a terminal reaches the starter first and the server last.
 """
 
@@ -17,6 +17,7 @@ def main() -> int:
     user, *command = sys.argv[1:]
     server = _start(command, user)
     signal.signal(signal.SIGTERM, lambda *_: server.send_signal(signal.SIGINT))
+    signal.signal(signal.SIGUSR1, lambda *_: server.kill())
     threading.Thread(target=_stop_at_end_of_input, args=(server,), daemon=True).start()
     return server.wait()
 

@@ -1,0 +1,25 @@
+"""The command line. Results go to stdout, talk to stderr; exit codes are in output.py."""
+
+import typer
+
+from tracequeue_worker.cli import dead_letters, demonstration, looking, serving
+
+app = typer.Typer(
+    name="tracequeue",
+    help="Traces of bots and agents: through a Redis Stream into Postgres, with every event accounted for.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+for command, example in (
+    (serving.up, "tracequeue up --workers 2"),
+    (demonstration.demo, "tracequeue demo"),
+    (serving.worker, "tracequeue worker --drain"),
+    (serving.migrate, "tracequeue migrate --dry-run"),
+    (looking.status, "tracequeue status --json"),
+    (looking.traces, "tracequeue traces --pipeline support --failed --since 2h"),
+    (looking.trace, "tracequeue trace 019b76da-a800-7000-8000-000000000001 --io"),
+):
+    app.command(epilog=f"Example: {example}")(command)
+app.add_typer(dead_letters.app, name="dlq")

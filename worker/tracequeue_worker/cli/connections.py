@@ -1,0 +1,33 @@
+"""What the looking commands read from: a Redis client and a repository, closed at the end."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.asyncio import Redis
+
+from tracequeue_worker.database import create_pool
+from tracequeue_worker.preflight import check_redis
+from tracequeue_worker.redis_client import command_client
+from tracequeue_worker.repo import TraceRepo
+from tracequeue_worker.settings import WorkerSettings
+from tracequeue_worker.streams import Membership
+
+
+@asynccontextmanager
+async def repository(settings: WorkerSettings) -> AsyncIterator[TraceRepo]:
+    """The read side, under the reader's role. Raises `Unreachable` or `Fatal`."""
+    pool = await create_pool(settings, role="tracequeue_reader", size=1)
+    try:
+        yield TraceRepo(pool)
+    finally:
+        pool.terminate()
+
+
+@asynccontextmanager
+async def streams(settings: WorkerSettings) -> AsyncIterator[tuple[Redis, Membership]]:
+    """A client that answers, and the streams of this deployment. Raises `Unreachable` or `Fatal`."""
+    url = settings.redis_url.get_secret_value()
+    membership = Membership.of(settings)
+    async with command_client(url) as client:
+        await check_redis(client, url, membership)
+        yield client, membership

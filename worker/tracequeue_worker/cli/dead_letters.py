@@ -1,0 +1,72 @@
+"""`dlq`: the dead letters."""
+
+import re
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from tracequeue_worker.cli.connections import streams
+from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, run, say, table
+from tracequeue_worker.deadletters import DeadLetter, DeadLetters, Group
+from tracequeue_worker.settings import WorkerSettings
+
+LETTER_ID = re.compile(r"(\d+:)?\d+-\d+")
+SHOWN_CHARACTERS = 20_000
+
+app = typer.Typer(help="Records that could not be stored: why, and what they were.", no_args_is_help=True)
+
+
+@app.command("list", epilog="Example: tracequeue dlq list --json")
+def list_groups(as_json: AsJson = False) -> None:
+    """Dead letters, grouped by reason and by what their errors have in common."""
+
+    async def work() -> list[Group]:
+        async with streams(WorkerSettings.load()) as (client, membership):
+            return await DeadLetters(client, membership).groups()
+
+    groups = run(work)
+    if as_json:
+        print_json([asdict(group) | {"emitters": sorted(group.emitters)} for group in groups])
+        return
+    if not groups:
+        say("no dead letters", "green")
+        return
+    rows = [[group.count, group.reason, group.error, group.first, group.last] for group in groups]
+    print_lines(table("count", "reason", "error", "first", "last", rows=rows, right=("count",)))
+    say(f"\none of them: tracequeue dlq show {groups[0].last}", "dim")
+
+
+@app.command("show", epilog="Example: tracequeue dlq show 1790000000000-0")
+def show(
+    letter_id: Annotated[str, typer.Argument(metavar="ID", help="As `dlq list` prints it.")], as_json: AsJson = False
+) -> None:
+    """One dead letter: why, whence, and the original as far as it can be read. Exits with 1 if it is gone."""
+    if not LETTER_ID.fullmatch(letter_id):
+        raise typer.BadParameter(f"{letter_id!r} is not an id such as 1790000000000-0", param_hint="ID")
+
+    async def work() -> DeadLetter | None:
+        async with streams(WorkerSettings.load()) as (client, membership):
+            return await DeadLetters(client, membership).get(letter_id)
+
+    letter = run(work)
+    if letter is None:
+        say(f"there is no dead letter {letter_id}", "yellow")
+        raise typer.Exit(Exit.NO)
+    if as_json:
+        print_json(letter_document(letter))
+        return
+    print_lines(table("fact", "value", rows=[["id", letter.id], *letter.facts.items()]))
+    for name, value in letter.fields.items():
+        print_lines(Text(f"{name.decode('utf-8', 'replace')}: {value[:200]!r}", style="dim"))
+    print_lines(Text("\n" + letter.content()[:SHOWN_CHARACTERS]))
+
+
+def letter_document(letter: DeadLetter) -> dict[str, Any]:
+    """A letter as JSON; the other fields of its entry as text."""
+    fields = {
+        name.decode("utf-8", "backslashreplace"): value.decode("utf-8", "backslashreplace")
+        for name, value in letter.fields.items()
+    }
+    return {"id": letter.id, **letter.facts, "content": letter.content(), "fields": fields}

@@ -1,0 +1,72 @@
+"""`demo`: the whole way of an event, with a failure, a poison record and a killed worker, and the closed account."""
+
+from typing import Any
+
+import typer
+
+from tracequeue_worker.cli.dead_letters import letter_document
+from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, reported, say, table
+from tracequeue_worker.cli.serving import DataDir
+from tracequeue_worker.cli.tree import trace_document, trace_tree
+from tracequeue_worker.demo.run import Demonstration, run_demo
+from tracequeue_worker.embedded import DATA_DIR
+from tracequeue_worker.settings import WorkerSettings
+
+
+def demo(data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
+    """Bot, Redis Stream, two workers and Postgres, for real. Exits with 0 only if every event is accounted for."""
+    with reported():
+        seen = run_demo(WorkerSettings.load(), data_dir, say)
+    if as_json:
+        print_json(_document(seen))
+    else:
+        _show(seen)
+    if not seen.closes:
+        raise typer.Exit(Exit.NO)
+
+
+def _show(seen: Demonstration) -> None:
+    for trace, spans in seen.examples:
+        print_lines(trace_tree(trace, spans))
+        print_lines("")
+    if seen.letter is not None:
+        facts = [["id", seen.letter.id], ["reason", seen.letter.reason], ["error", seen.letter.error]]
+        print_lines(table("dead letter", "", rows=[*facts, ["original", seen.letter.content()]]))
+        print_lines("")
+    print_lines(_account(seen))
+    say(
+        f"\n{seen.traces} traces, {seen.incomplete} incomplete; worker {seen.killed} was killed with "
+        f"{seen.killed_holding} frames in its hands; "
+        + ("every event is accounted for" if seen.closes else "THE ACCOUNT DOES NOT CLOSE"),
+        "green" if seen.closes else "bold red",
+    )
+    if seen.closes:
+        say(
+            "look around: `tracequeue up` in one terminal; its two export lines and `tracequeue traces` in another",
+            "dim",
+        )
+
+
+def _account(seen: Demonstration) -> Any:
+    account = seen.account
+    if account is None:
+        return table("emitter", "", rows=[[seen.bot["emitter_id"], "is not known to the store"]])
+    columns = ("emitted (bot)", "emitted (store)", "persisted", "dead letters", "dropped", "in flight")
+    numbers = [
+        seen.bot["emitted"], account.emitted, account.persisted, account.dead, sum(account.lost.values()),
+        account.in_flight,
+    ]  # fmt: skip
+    return table("emitter", *columns, rows=[[account.emitter_id, *numbers]], right=columns)
+
+
+def _document(seen: Demonstration) -> dict[str, Any]:
+    return {
+        "closes": seen.closes,
+        "examples": [trace_document(trace, spans) for trace, spans in seen.examples],
+        "traces": seen.traces,
+        "incomplete": seen.incomplete,
+        "dead_letter": None if seen.letter is None else letter_document(seen.letter),
+        "killed": {"worker": seen.killed, "frames_in_hand": seen.killed_holding},
+        "bot": seen.bot,
+        "account": None if seen.account is None else seen.account.model_dump(mode="json"),
+    }

@@ -1,0 +1,143 @@
+"""`status`, `traces` and `trace`: what there is, read-only."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from tracequeue_worker.backlog import Backlog, read_backlog
+from tracequeue_worker.cli.connections import repository, streams
+from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, run, say, table
+from tracequeue_worker.cli.times import moment
+from tracequeue_worker.cli.tree import duration, status_text, trace_document, trace_tree
+from tracequeue_worker.settings import WorkerSettings
+from tracequeue_worker.stored import EmitterAccount, Span, Trace
+
+LISTED_AT_MOST = 1_000
+
+
+def status(as_json: AsJson = False) -> None:
+    """What waits in the streams, how fast it is stored, and the account of each emitter."""
+
+    async def work() -> tuple[list[Backlog], list[EmitterAccount], float]:
+        settings = WorkerSettings.load()
+        async with streams(settings) as (client, membership), repository(settings) as repo:
+            return await read_backlog(client, membership), await repo.get_accounts(), await repo.get_rate()
+
+    backlogs, accounts, rate = run(work)
+    if as_json:
+        print_json(
+            {
+                "partitions": [asdict(backlog) for backlog in backlogs],
+                "events_per_second": rate,
+                "emitters": [account.model_dump(mode="json") for account in accounts],
+            }
+        )
+        return
+    print_lines(_backlog_table(backlogs))
+    print_lines(f"\nstored in the last minute: {rate:.1f} events/s\n")
+    print_lines(account_table(accounts))
+
+
+def traces(
+    pipeline: Annotated[str | None, typer.Option(help="Only this pipeline.")] = None,
+    telegram_id: Annotated[int | None, typer.Option(help="Only this person.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only traces that did not end well.")] = False,
+    since: Annotated[str | None, typer.Option(help="From here on: 30m, 2h, 7d, or 2026-11-22T10:00.")] = "1d",
+    until: Annotated[str | None, typer.Option(help="Up to here, like --since.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=LISTED_AT_MOST, help="How many, newest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Traces, newest first."""
+
+    async def work() -> list[Trace]:
+        async with repository(WorkerSettings.load()) as repo:
+            return await repo.get_traces(
+                pipeline=pipeline,
+                telegram_id=telegram_id,
+                success=False if failed else None,
+                since=moment(since, "--since"),
+                until=moment(until, "--until"),
+                limit=limit,
+            )
+
+    found = run(work)
+    if as_json:
+        print_json([trace.model_dump(mode="json") for trace in found])
+        return
+    print_lines(_trace_table(found))
+    if not found:
+        say("no traces here: try a longer --since, or `tracequeue status` to see whether events arrive", "yellow")
+
+
+def trace(
+    trace_id: Annotated[str, typer.Argument(metavar="ID", help="The trace's UUID, with or without hyphens.")],
+    payloads: Annotated[bool, typer.Option("--io", help="Show inputs and outputs, shortened.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """One trace as a tree with timings. Exits with 1 if it is not there."""
+    wanted = _uuid(trace_id)
+
+    async def work() -> tuple[Trace | None, list[Span]]:
+        async with repository(WorkerSettings.load()) as repo:
+            return await repo.get_trace(wanted), await repo.get_spans_for_trace(wanted)
+
+    found, spans = run(work)
+    if found is None:
+        arrived = f", although {len(spans)} of its spans are" if spans else ""
+        say(f"trace {wanted} is not stored{arrived}", "yellow")
+        raise typer.Exit(Exit.NO)
+    if as_json:
+        print_json(trace_document(found, spans))
+    else:
+        print_lines(trace_tree(found, spans, with_payloads=payloads))
+
+
+def account_table(accounts: list[EmitterAccount]) -> Any:
+    """emitted = persisted + dead letters + dropped + in flight, a row per emitter."""
+    rows = [
+        [
+            account.emitter_id or "without emitter", account.service, account.emitted, account.persisted, account.dead,
+            _dropped(account.lost), account.in_flight if account.emitter_id else 0,
+        ]
+        for account in accounts
+    ]  # fmt: skip
+    numbers = ("emitted", "persisted", "dead letters", "in flight")
+    return table("emitter", "service", *numbers[:3], "dropped", numbers[3], rows=rows, right=numbers)
+
+
+def _dropped(lost: dict[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in lost.items()) or "0"
+
+
+def _backlog_table(backlogs: list[Backlog]) -> Any:
+    rows = [
+        [
+            backlog.partition, backlog.unread, backlog.pending,
+            "-" if backlog.oldest_seconds is None else f"{backlog.oldest_seconds:.1f} s",
+            backlog.consumers, backlog.dead_letters,
+        ]
+        for backlog in backlogs
+    ]  # fmt: skip
+    columns = ("partition", "unread frames", "pending frames", "oldest", "workers", "dead letters")
+    return table(*columns, rows=rows, right=columns)
+
+
+def _trace_table(found: list[Trace]) -> Any:
+    rows = [
+        [
+            one.trace_id, one.pipeline_name, f"{one.start_time:%Y-%m-%d %H:%M:%S}", duration(one.duration_ms),
+            status_text(one.state), one.completeness, one.stored_spans, one.telegram_id, (one.error or "")[:60],
+        ]
+        for one in found
+    ]  # fmt: skip
+    columns = ("trace", "pipeline", "start (UTC)", "duration", "status", "rows", "spans", "telegram", "error")
+    return table(*columns, rows=rows, right=("duration", "spans", "telegram"))
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a UUID", param_hint="ID") from None

@@ -1,0 +1,22 @@
+"""Times as people type them."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import typer
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def moment(text: str | None, option: str) -> datetime | None:
+    """`2h` is two hours ago; anything else is ISO 8601, UTC where it names no zone."""
+    if text is None:
+        return None
+    ago = re.fullmatch(r"(\d{1,6})([smhdw])", text)
+    if ago:
+        return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither like 30m, 2h, 7d nor a date", param_hint=option) from None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
