@@ -19,6 +19,7 @@ __all__ = ["Notes", "clean_text", "encode", "encode_bounded", "error_text", "sta
 UNREADABLE: Final = b'"[unreadable]"'
 MAX_OPTIMISTIC_ITEMS: Final = 1_000
 """Foreign containers up to this size are copied for orjson; larger ones take the bounded walk."""
+NOTED: Final = (bytes, bytearray, memoryview, Unreadable)
 LEAVES: Final = frozenset({str, int, bool, type(None)})
 SIZED: Final = frozenset({str, dict, list, tuple})
 
@@ -28,19 +29,22 @@ def encode(value: object, max_bytes: int, path: str, notes: Notes) -> bytes:
 
     Raises nothing but `KeyboardInterrupt`.
     """
-    if _surely_large(value, max_bytes):
-        return encode_bounded(value, max_bytes, path, notes)
     try:
-        data = orjson.dumps(value, _default)
-        if len(data) > max_bytes or b"\\u0000" in data or (b"null" in data and _has_non_finite(value, max_bytes)):
-            return encode_bounded(value, max_bytes, path, notes)
+        if not _surely_large(value, max_bytes):
+            data = orjson.dumps(value, _default)
+            if len(data) <= max_bytes and b"\\u0000" not in data:
+                if b"null" not in data or not _has_non_finite(value, len(data)):
+                    return data
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # what orjson cannot write, and whatever foreign code raises meanwhile
         if isinstance(error.__cause__, KeyboardInterrupt):
             raise error.__cause__ from None
+    try:
         return encode_bounded(value, max_bytes, path, notes)
-    return data
+    except RecursionError:  # the bot's stack has no room for one more call
+        notes[path] = {"replaced": "RecursionError"}
+        return UNREADABLE
 
 
 def encode_bounded(value: object, max_bytes: int, path: str, notes: Notes) -> bytes:
@@ -69,13 +73,11 @@ def _surely_large(value: object, max_bytes: int) -> bool:
 
 def _default(value: object) -> object:
     """What orjson does not know, in a form that it knows. Raising sends the whole value to the total path."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(warnings=False)
-    if isinstance(value, bytes | bytearray | memoryview):
-        raise TypeError("binary data needs a note")
+    if issubclass(type(value), BaseModel):
+        return value.model_dump(warnings=False)  # type: ignore[attr-defined]
+    if isinstance(value, NOTED):
+        raise TypeError("must be noted")
     form = natural(value)
-    if isinstance(form, Unreadable):
-        raise TypeError(form.error)
     if not isinstance(form, Members | Elements):
         return form
     if form.count is None or form.count > MAX_OPTIMISTIC_ITEMS:
@@ -119,4 +121,4 @@ def _inside(value: object) -> list[object]:
         return [item for _, item in form.pairs]
     if isinstance(form, Elements):
         return list(form.items)
-    return [form] if isinstance(form, float) else []
+    return [form]

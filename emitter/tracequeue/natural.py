@@ -8,10 +8,12 @@ import numbers
 import pathlib
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, ValuesView
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from itertools import chain
+from operator import getitem
 from types import SimpleNamespace
 from typing import Any, Final, TypeAlias
 
@@ -37,11 +39,11 @@ class Elements:
     count: int | None
 
 
-@dataclass(frozen=True, slots=True)
 class Unreadable:
-    """An attribute, item or object whose own code raised."""
+    """An attribute, item or object whose own code raised. No dataclass: orjson would write that by itself."""
 
-    error: str
+    def __init__(self, error: str) -> None:
+        self.error = error
 
 
 Form: TypeAlias = object
@@ -129,24 +131,31 @@ def field_names(kind: Any) -> list[str] | None:
 def attributes(value: object, names: Iterable[str]) -> Iterator[tuple[str, object]]:
     """Attributes by name; one that raises does not hide the others."""
     for name in names:
-        try:
-            yield name, getattr(value, name)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a property or `__getattribute__` of the user may raise anything
-            yield name, Unreadable(type_name(error))
+        yield name, _asked(getattr, value, name)
+
+
+def _pairs(value: Mapping[object, object]) -> Iterator[tuple[object, object]]:
+    for key in value:
+        yield key, _asked(getitem, value, key)
+
+
+def _asked(question: Callable[..., object], *about: object) -> object:
+    try:
+        return question(*about)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # properties, lazy mappings and serialisers of the user may raise anything
+        return Unreadable(type_name(error))
 
 
 def _model(value: BaseModel) -> Form:
-    """A model's own serialiser where it has one, else its fields: `model_dump` copies all of a huge model."""
+    """A model's own serialiser where it has one, else its fields: `model_dump` copies all of a huge model.
+
+    Where the serialiser raises, the fields are not shown: it may be there to hide something.
+    """
     kind = type(value)
     if _serialises_itself(kind):
-        try:
-            return value.model_dump(warnings=False)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # the user's serialiser; showing the fields could show what it hides
-            return Unreadable(type_name(error))
+        return _asked(partial(value.model_dump, warnings=False))
     if issubclass(kind, RootModel):
         return value.__dict__["root"]
     hidden = {name for name, field in kind.model_fields.items() if field.exclude}
@@ -163,23 +172,9 @@ def _serialises_itself(kind: type[BaseModel]) -> bool:
     return any(isinstance(mark, marks) for field in kind.model_fields.values() for mark in field.metadata)
 
 
-def _pairs(value: Mapping[object, object]) -> Iterator[tuple[object, object]]:
-    for key in value:
-        try:
-            yield key, value[key]
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a lazy mapping of the user may raise anything
-            yield key, Unreadable(type_name(error))
-
-
-def _count(value: Any) -> int | None:
-    try:
-        return len(value)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # a broken `__len__` costs the count, not the value
-        return None
+def _count(value: object) -> int | None:
+    count = _asked(len, value)  # type: ignore[arg-type]
+    return count if isinstance(count, int) else None
 
 
 def key_text(key: object, max_chars: int) -> str:

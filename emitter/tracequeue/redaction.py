@@ -177,7 +177,7 @@ def _call(redactor: Redactor, event: dict[str, Any]) -> bytes:
         ANY_EVENT.validate_json(line)
     except (TypeError, ValidationError) as error:
         raise _HookFailed(f"the redactor returned what cannot be sent: {type(error).__name__}") from error
-    if len(line) > MAX_EVENT_BYTES or b"\\u0000" in line:
+    if len(line) > MAX_EVENT_BYTES or b"\\u0000" in line.replace(rb"\\", b""):
         raise _HookFailed("the redactor returned too much, or a NUL character")
     return line
 
