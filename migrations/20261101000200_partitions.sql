@@ -18,10 +18,14 @@ BEGIN
 END
 $$;
 
+-- Looks the name up as rows of the catalog: a cast to regclass may answer from before a lock was waited for.
 CREATE OR REPLACE FUNCTION public.pipeline_has_partition(partition_name text) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT EXISTS (
-        SELECT FROM pg_inherits WHERE inhrelid = to_regclass(format('pipeline_parts.%I', partition_name))
+        SELECT FROM pg_inherits
+        JOIN pg_class ON pg_class.oid = inhrelid
+        JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        WHERE relname = partition_name AND nspname = 'pipeline_parts'
     )
 $$;
 

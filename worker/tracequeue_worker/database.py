@@ -12,6 +12,8 @@ from tracequeue_worker.errors import Fatal, Poison, Unreachable
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.sql import statement
 
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy"
+"""One of a pool's."""
 Role: TypeAlias = Literal["tracequeue_writer", "tracequeue_reader"]
 
 DEADLINE = 60.0
@@ -51,9 +53,7 @@ async def create_pool(
 
 
 @asynccontextmanager
-async def transaction(
-    pool: asyncpg.Pool, *, rehearsal: bool = False
-) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy"]:
+async def transaction(pool: asyncpg.Pool, *, rehearsal: bool = False) -> AsyncIterator[Connection]:
     """One transaction, rolled back at the end if it is a `rehearsal`. After a failure that is not a record's the
     connection is dropped: nothing is awaited from a server that may be frozen, and a new one sees new rights."""
     connection = await pool.acquire()

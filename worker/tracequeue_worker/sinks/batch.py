@@ -1,7 +1,7 @@
 """One batch on its way into the store: which rows are staged, and what was refused so far."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -17,6 +17,8 @@ Refusal: TypeAlias = tuple[StagedRow, str, str]
 DAY = 86_400_000_000
 """Microseconds."""
 NAME_LENGTH = 200
+TRACE_KEY = slice(2, 4)
+"""Trace id and start of a staged row of a trace."""
 
 
 def key_of(frame: DecodedFrame) -> Key:
@@ -59,6 +61,15 @@ class Batch:
             self.rejections[number].append(Rejection(line, code, error))
         self.spans = [row for row in self.spans if row[:2] not in refused]
         self.traces = [row for row in self.traces if row[:2] not in refused]
+
+    def withdraw(self, frames: Collection[int]) -> None:
+        """Take the rows of some frames out: they are stored."""
+        self.spans = [row for row in self.spans if row[0] not in frames]
+        self.traces = [row for row in self.traces if row[0] not in frames]
+
+    @property
+    def different_traces(self) -> int:
+        return len({row[TRACE_KEY] for row in self.traces})
 
     def days(self) -> set[int]:
         """The days since the epoch on which something of this batch starts."""

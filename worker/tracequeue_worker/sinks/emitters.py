@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from tracequeue_worker.database import Connection
 from tracequeue_worker.records import DecodedFrame
 from tracequeue_worker.sinks.batch import description, text
 from tracequeue_worker.sql import statement
@@ -15,7 +16,7 @@ from tracequeue_worker.sql import statement
 INT64 = 2**63
 
 
-async def merge_accounts(connection: Any, frames: Iterable[DecodedFrame]) -> None:
+async def merge_accounts(connection: Connection, frames: Iterable[DecodedFrame]) -> None:
     """Bring the emitters' rows up to date, each once, in the order of their ids."""
     newest: dict[UUID, tuple[Any, ...]] = {}
     for frame in frames:

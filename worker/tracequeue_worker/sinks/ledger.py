@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from tracequeue_worker.database import Connection
 from tracequeue_worker.errors import Transient
 from tracequeue_worker.records import DecodedFrame, Rejection, Stored
 from tracequeue_worker.sinks.batch import Batch, Key, key_of, storable, text
@@ -30,7 +31,7 @@ class Entered:
     """Frames that stand for their key and whose rows are there already."""
 
 
-async def enter(connection: Any, batch: Batch) -> Entered:
+async def enter(connection: Connection, batch: Batch) -> Entered:
     """Enter the batch. Raises `Transient` where the ledger was pruned at the same moment."""
     new_keys = await _insert(connection, batch)
     known_keys = batch.firsts.keys() - new_keys
@@ -63,7 +64,7 @@ def _outcome(batch: Batch, number: int, entry: LedgerEntry, new_keys: Collection
     return Stored(frame, list(entry.dead), known=key not in new_keys or batch.firsts[key] != number)
 
 
-async def _insert(connection: Any, batch: Batch) -> set[Key]:
+async def _insert(connection: Connection, batch: Batch) -> set[Key]:
     rows = [_row(batch.frames[number], batch.rejections[number]) for _, number in sorted(batch.firsts.items())]
     if not rows:
         return set()
@@ -77,7 +78,7 @@ def _row(frame: DecodedFrame, dead: Sequence[Rejection]) -> tuple[Any, ...]:
     return (*key_of(frame), frame.digest, stream, entry_id, frame.events, _to_json(dead))
 
 
-async def _retry(connection: Any, batch: Batch) -> dict[int, Stored]:
+async def _retry(connection: Connection, batch: Batch) -> dict[int, Stored]:
     """Take retried events out of `dead`; those that are refused again go back in, with the new reason.
 
     A frame that the ledger does not have (another database, or pruned) is stored as far as it is retried, and makes no
@@ -107,7 +108,7 @@ def _retried(batch: Batch, number: int, entries: dict[Key, LedgerEntry]) -> Stor
     return Stored(frame, again, known=not retried)
 
 
-async def _fetch(connection: Any, name: str, keys: Iterable[Key]) -> dict[Key, LedgerEntry]:
+async def _fetch(connection: Connection, name: str, keys: Iterable[Key]) -> dict[Key, LedgerEntry]:
     wanted = sorted(keys)
     if not wanted:
         return {}

@@ -1,11 +1,13 @@
 """The Postgres sink: a batch of frames in one transaction, exactly once in effect."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import asyncpg
 
 from tracequeue_worker.classify import classify, failure
-from tracequeue_worker.database import DEADLINE, create_pool, transaction
+from tracequeue_worker.database import DEADLINE, GRACE, Connection, create_pool, transaction
 from tracequeue_worker.errors import Fatal, Poison, WorkerError
 from tracequeue_worker.records import DecodedFrame, Stored
 from tracequeue_worker.settings import WorkerSettings
@@ -50,10 +52,15 @@ class PostgresSink:
             raise failure(error) from error
 
     async def close(self) -> None:
-        """Close the connections; those in use are cut."""
-        if self._pool is not None:
-            self._pool.terminate()
-            self._pool = None
+        """Close the connections; those that are still in use after a grace are cut."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            async with asyncio.timeout(GRACE):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
 
     async def _write(self, batch: Batch) -> list[Stored]:
         """Every round either ends, or takes refused rows out, or makes a partition that was dropped, and that once."""
@@ -73,24 +80,19 @@ class PostgresSink:
 
     async def _commit(self, batch: Batch) -> list[Stored]:
         """The order keeps locks short and always the same: see docs/architecture.md."""
-        try:
-            async with transaction(self._connections) as connection:
-                await stage(connection, batch.spans, batch.traces)
-                entered = await enter(connection, batch)
-                if entered.known:
-                    await withdraw(connection, entered.known)
-                if batch.spans:
-                    known = set(entered.known)
-                    expected = sum(row[0] not in known for row in batch.spans)
-                    if await insert_spans(connection) < expected:
-                        self.span_conflicts += await conflicting_spans(connection)
-                if batch.traces:
-                    await merge_traces(connection)
-                await merge_accounts(connection, [batch.frames[number] for number in entered.new])
-        except Exception as error:
-            if classify(error) is Poison:
-                raise as_poison(error) from None
-            raise
+        conflicts = 0
+        async with self._attempt() as connection:
+            await stage(connection, batch.spans, batch.traces)
+            entered = await enter(connection, batch)
+            if entered.known:
+                await withdraw(connection, entered.known)
+                batch.withdraw(entered.known)
+            if batch.spans and await insert_spans(connection) < len(batch.spans):
+                conflicts = await conflicting_spans(connection)
+            if batch.traces:
+                await merge_traces(connection, batch.different_traces)
+            await merge_accounts(connection, [batch.frames[number] for number in entered.new])
+        self.span_conflicts += conflicts
         return entered.stored
 
     async def _isolate(self, batch: Batch, poison: Poison) -> None:
@@ -101,14 +103,25 @@ class PostgresSink:
         batch.refuse(refused)
 
     async def _try_spans(self, rows: Sequence[StagedRow]) -> None:
-        async with transaction(self._connections, rehearsal=True) as connection:
+        async with self._attempt(rehearsal=True) as connection:
             await stage(connection, rows, [])
             await insert_spans(connection)
 
     async def _try_traces(self, rows: Sequence[StagedRow]) -> None:
-        async with transaction(self._connections, rehearsal=True) as connection:
+        async with self._attempt(rehearsal=True) as connection:
             await stage(connection, [], rows)
-            await merge_traces(connection)
+            await merge_traces(connection, len(rows))
+
+    @asynccontextmanager
+    async def _attempt(self, *, rehearsal: bool = False) -> AsyncIterator[Connection]:
+        """A transaction in which the fault of a record is raised as `Poison`."""
+        try:
+            async with transaction(self._connections, rehearsal=rehearsal) as connection:
+                yield connection
+        except Exception as error:
+            if classify(error) is Poison:
+                raise as_poison(error) from None
+            raise
 
     @property
     def _connections(self) -> asyncpg.Pool:

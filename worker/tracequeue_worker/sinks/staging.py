@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import asyncpg
 
 from tracequeue_worker.classify import classify, message_of
+from tracequeue_worker.database import Connection
 from tracequeue_worker.errors import Poison
 from tracequeue_worker.records import SpanRow, TraceRow
 from tracequeue_worker.sinks.batch import StagedRow
@@ -18,35 +18,40 @@ TRACE_COLUMNS = ("frame", *TraceRow._fields, "service", "environment", "release"
 _COPY_LINE = re.compile(r"^COPY \w+\D+(\d+)", re.MULTILINE)
 
 
-async def stage(connection: Any, spans: Sequence[StagedRow], traces: Sequence[StagedRow]) -> None:
+async def stage(connection: Connection, spans: Sequence[StagedRow], traces: Sequence[StagedRow]) -> None:
     """Send rows to the server; nothing is locked yet. Raises `Poison` with the line of a row that is refused."""
     await connection.execute(statement("staging"))
     await _copy(connection, "staged_spans", SPAN_COLUMNS, spans)
     await _copy(connection, "staged_traces", TRACE_COLUMNS, traces)
 
 
-async def withdraw(connection: Any, frames: Sequence[int]) -> None:
+async def withdraw(connection: Connection, frames: Sequence[int]) -> None:
     """Take the staged rows of some frames back."""
     await connection.execute(statement("spans_withdraw"), frames)
     await connection.execute(statement("traces_withdraw"), frames)
 
 
-async def insert_spans(connection: Any) -> int:
+async def insert_spans(connection: Connection) -> int:
     """Move the staged spans into their table. Returns how many; the others were there already."""
-    return int((await connection.execute(statement("spans_insert"))).rpartition(" ")[2])
+    return await _affected(connection, "spans_insert")
 
 
-async def merge_traces(connection: Any) -> None:
-    """Merge the staged traces into their table."""
-    await connection.execute(statement("traces_merge"))
+async def merge_traces(connection: Connection, traces: int) -> None:
+    """Merge the staged rows of so many different traces into their table."""
+    if await _affected(connection, "traces_merge") < traces:
+        await connection.execute(statement("traces_fill"))
 
 
-async def conflicting_spans(connection: Any) -> int:
+async def _affected(connection: Connection, name: str) -> int:
+    return int((await connection.execute(statement(name))).rpartition(" ")[2])
+
+
+async def conflicting_spans(connection: Connection) -> int:
     """How many staged spans differ from what is stored under their key."""
     return int(await connection.fetchval(statement("spans_conflicting")))
 
 
-async def _copy(connection: Any, table: str, columns: Sequence[str], rows: Sequence[StagedRow]) -> None:
+async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[StagedRow]) -> None:
     if not rows:
         return
     counted = _Counted(rows)

@@ -1,0 +1,23 @@
+-- Where `traces_merge` met a trace that had ended, with both events in the batch: the second `ended` changes nothing, but
+-- its `started` still fills gaps. The rows are locked already, in order.
+UPDATE public.pipeline_traces AS kept
+SET
+    telegram_id = coalesce(kept.telegram_id, started.telegram_id),
+    user_id = coalesce(kept.user_id, started.user_id),
+    session_id = coalesce(kept.session_id, started.session_id),
+    metadata = coalesce(kept.metadata, started.metadata),
+    tags = coalesce(kept.tags, started.tags),
+    parent = coalesce(kept.parent, started.parent),
+    service = coalesce(kept.service, started.service),
+    environment = coalesce(kept.environment, started.environment),
+    release = coalesce(kept.release, started.release),
+    emitter_id = coalesce(kept.emitter_id, started.emitter_id)
+FROM (
+    SELECT DISTINCT ON (trace_id, start_time) *
+    FROM pg_temp.staged_traces
+    WHERE status IS NULL
+    ORDER BY trace_id, start_time, frame, line
+) AS started
+WHERE kept.trace_id = started.trace_id
+    AND kept.start_time = timestamptz 'epoch'
+        + started.start_time / 1000000 * interval '1 second' + started.start_time % 1000000 * interval '1 microsecond'
