@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tracequeue_worker.cli.connections import streams
 from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, run, say, table
-from tracequeue_worker.deadletters import DeadLetter, DeadLetters, Group
+from tracequeue_worker.dead_letter_stream import DeadLetter, DeadLetters, Group
 from tracequeue_worker.settings import WorkerSettings
 
 LETTER_ID = re.compile(r"(\d+:)?\d+-\d+")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,10 @@ from tracequeue.errors import SettingsError
 from tracequeue_worker.errors import Fatal, MissingExtra, Transient, Unreachable, WorkerError
 
 Result = TypeVar("Result")
+
+PIPE_WIDTH = 100_000
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""All but tab and newline."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -35,8 +40,13 @@ class Exit(IntEnum):
 
 
 def say(text: str, style: str = "") -> None:
-    """One line to whoever watches; never part of the result."""
-    talk.print(Text(text, style=style))
+    """One line to whoever watches; never part of the result. Only a terminal wraps it."""
+    talk.print(Text(printable(text), style=style), soft_wrap=not talk.is_terminal)
+
+
+def printable(text: str) -> str:
+    """Foreign text with its control characters made visible: what is stored must not command the terminal."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def print_json(value: Any) -> None:
@@ -45,9 +55,15 @@ def print_json(value: Any) -> None:
 
 
 def print_lines(renderable: Any) -> None:
-    """The result, for people. As wide as a pipe needs: only a terminal cuts lines."""
-    width = None if sys.stdout.isatty() else 200
-    Console(highlight=False, width=width, soft_wrap=not sys.stdout.isatty()).print(renderable)
+    """The result, for people. A terminal folds long cells; a pipe gets every row on one line, without padding."""
+    if sys.stdout.isatty():
+        Console(highlight=False).print(renderable)
+        return
+    console = Console(highlight=False, width=PIPE_WIDTH)
+    with console.capture() as captured:
+        console.print(renderable)
+    for line in captured.get().splitlines():
+        print(line.rstrip())  # noqa: T201
 
 
 def table(*columns: str, rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> Table:
@@ -57,9 +73,13 @@ def table(*columns: str, rows: Sequence[Sequence[object]], right: Sequence[str] 
         made.add_column(column, justify="right" if column in right else "left", no_wrap=column in ("trace", "id"))
     for row in rows:
         made.add_row(
-            *(value if isinstance(value, Text) else Text("-" if value is None else str(value)) for value in row)
+            *(value if isinstance(value, Text) else Text("-" if value is None else one_line(value)) for value in row)
         )
     return made
+
+
+def one_line(value: object) -> str:
+    return printable(" ".join(str(value).split()))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from tracequeue_worker import migrate as migrations
 from tracequeue_worker.backlog import read_backlog
 from tracequeue_worker.database import create_pool
-from tracequeue_worker.deadletters import DeadLetter, DeadLetters
+from tracequeue_worker.dead_letter_stream import DeadLetter, DeadLetters
 from tracequeue_worker.embedded import servers
 from tracequeue_worker.embedded.workers import WorkerProcess, environment_of, worker_processes
 from tracequeue_worker.errors import WorkerError
