@@ -1,10 +1,11 @@
 """The emitter's settings: frozen, read once from the environment, passed down."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+import redis
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tracequeue.errors import SettingsError
@@ -71,19 +72,43 @@ class EmitterSettings(BaseModel):
     @field_validator("redis_url")
     @classmethod
     def _redis_scheme(cls, url: str) -> str:
-        if urlsplit(url).scheme not in ("redis", "rediss", "unix", "valkey", "valkeys"):
-            raise ValueError("must start with redis://, rediss:// or unix://")
-        if urlsplit(url).port == 0:
-            raise ValueError("must have a port between 1 and 65535")
-        return url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
+        return checked_redis_url(url)
+
+
+def checked_redis_url(url: str) -> str:
+    """The URL as redis-py takes it. Raises `ValueError` with a text that quotes nothing: it may carry a password."""
+    parts = checked_url(url, ("redis", "rediss", "unix", "valkey", "valkeys"), "redis://, rediss:// or unix://")
+    if parts.scheme == "unix" and not parts.path:
+        raise ValueError("must name a socket: unix:///run/redis.sock")
+    known = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
+    try:
+        redis.ConnectionPool.from_url(known).make_connection()
+    except (TypeError, ValueError, redis.RedisError):
+        raise ValueError("has a number or an option that redis-py does not know") from None
+    return known
+
+
+def checked_url(url: str, schemes: Sequence[str], named: str) -> SplitResult:
+    """The parts of a server's URL. Raises `ValueError` with a text that quotes nothing: it may carry a password."""
+    if not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        raise ValueError(f"must start with {named}")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("is not a URL: percent-encode user and password, and give a port of 1 to 65535") from None
+    if port == 0:
+        raise ValueError("must have a port between 1 and 65535")
+    return parts
 
 
 def settings_error(error: ValidationError, values: Mapping[str, Any]) -> SettingsError:
     """One line for the first wrong setting. URLs and keys are never quoted: they may carry passwords."""
     first = error.errors(include_url=False, include_input=False)[0]
-    name = str(first["loc"][0]).lower() if first["loc"] else "settings"
+    name = str(first["loc"][0]).lower().removeprefix(PREFIX.lower()) if first["loc"] else "settings"
     problem = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         return SettingsError(f"{name}: there is no such setting")
     shown = "" if name.endswith(("url", "key")) or name not in values else f"={values[name]!r}"
-    return SettingsError(f"{PREFIX}{name.upper()}{shown}: {problem[:1].lower()}{problem[1:]}")
+    alias = f" (or {name.upper()})" if name.upper() in UNPREFIXED else ""
+    return SettingsError(f"{PREFIX}{name.upper()}{alias}{shown}: {problem[:1].lower()}{problem[1:]}")

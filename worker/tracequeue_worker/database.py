@@ -95,9 +95,8 @@ def _options(application: str, deadline: float) -> dict[str, Any]:
 
 
 def _unreachable(url: str, error: Exception) -> Unreachable:
-    cure = cure_of(error)
-    text = f"{_address(url)}: {message_of(error) or 'no answer'}"
-    return Unreachable(f"{text}: {cure}" if cure else text)
+    cure = cure_of(error) or "start it, or check TRACEQUEUE_DATABASE_URL"
+    return Unreachable(f"{_address(url)}: {message_of(error) or 'no answer'}: {cure}")
 
 
 def _address(url: str) -> str:

@@ -53,10 +53,10 @@ async def _check_stream(client: Redis, key: str) -> None:
 
 
 def _named(url: str, error: RedisError | OSError) -> Fatal | Unreachable:
-    server = f"Redis at {_address(url)}"
+    server, said = f"Redis at {_address(url)}", str(error).rstrip(".")
     if classify(error) is Fatal:
-        return Fatal(f"{server} refuses us: {error}: check user, password and rights in TRACEQUEUE_REDIS_URL")
-    return Unreachable(f"{server} cannot be reached: {error}: start it, or check TRACEQUEUE_REDIS_URL")
+        return Fatal(f"{server} refuses us: {said}: check user, password and rights in TRACEQUEUE_REDIS_URL")
+    return Unreachable(f"{server} cannot be reached: {said}: start it, or check TRACEQUEUE_REDIS_URL")
 
 
 def _address(url: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from tracequeue.settings import settings_error
+from tracequeue.settings import checked_redis_url, checked_url, settings_error
 
 
 def _default_consumer() -> str:
@@ -67,9 +67,13 @@ class WorkerSettings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _postgres_scheme(cls, url: SecretStr) -> SecretStr:
-        if not url.get_secret_value().startswith(("postgres://", "postgresql://")):
-            raise ValueError("must start with postgresql://")
+        checked_url(url.get_secret_value(), ("postgres", "postgresql"), "postgresql://")
         return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, url: SecretStr) -> SecretStr:
+        return SecretStr(checked_redis_url(url.get_secret_value()))
 
 
 def _named(error: ValidationError, given: dict[str, Any]) -> Exception:

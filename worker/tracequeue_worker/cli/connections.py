@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 from redis.asyncio import Redis
 
+from tracequeue_worker.classify import failure
 from tracequeue_worker.database import create_pool
 from tracequeue_worker.preflight import check_redis
 from tracequeue_worker.redis_client import command_client
@@ -19,6 +21,8 @@ async def repository(settings: WorkerSettings) -> AsyncIterator[TraceRepo]:
     pool = await create_pool(settings, role="tracequeue_reader", size=1)
     try:
         yield TraceRepo(pool)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise failure(error) from None
     finally:
         pool.terminate()
 

@@ -8,11 +8,11 @@ import typer
 from rich.text import Text
 
 from tracequeue_worker.cli.connections import streams
-from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, run, say, table
+from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, printable, run, say, table
 from tracequeue_worker.dead_letter_stream import DeadLetter, DeadLetters, Group
 from tracequeue_worker.settings import WorkerSettings
 
-LETTER_ID = re.compile(r"(\d+:)?\d+-\d+")
+LETTER_ID = re.compile(r"(\d{1,4}:)?\d{1,19}-\d{1,19}")
 SHOWN_CHARACTERS = 20_000
 
 app = typer.Typer(help="Records that could not be stored: why, and what they were.", no_args_is_help=True)
@@ -60,7 +60,15 @@ def show(
     print_lines(table("fact", "value", rows=[["id", letter.id], *letter.facts.items()]))
     for name, value in letter.fields.items():
         print_lines(Text(f"{name.decode('utf-8', 'replace')}: {value[:200]!r}", style="dim"))
-    print_lines(Text("\n" + letter.content()[:SHOWN_CHARACTERS]))
+    print_lines(original_text(letter))
+
+
+def original_text(letter: DeadLetter) -> Text:
+    """The original record, below its facts; a long one is cut and says so."""
+    content = letter.content()
+    cut = len(content) - SHOWN_CHARACTERS
+    more = f"\n… {cut} more characters: --json has them" if cut > 0 else ""
+    return Text("\n" + printable(content[:SHOWN_CHARACTERS].rstrip("\n"))).append(more, style="dim")
 
 
 def letter_document(letter: DeadLetter) -> dict[str, Any]:

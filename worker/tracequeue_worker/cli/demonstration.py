@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from tracequeue_worker.cli.dead_letters import letter_document
+from tracequeue_worker.cli.dead_letters import letter_document, original_text
 from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, reported, say, table
 from tracequeue_worker.cli.serving import DataDir
 from tracequeue_worker.cli.tree import trace_document, trace_tree
@@ -31,7 +31,8 @@ def _show(seen: Demonstration) -> None:
         print_lines("")
     if seen.letter is not None:
         facts = [["id", seen.letter.id], ["reason", seen.letter.reason], ["error", seen.letter.error]]
-        print_lines(table("dead letter", "", rows=[*facts, ["original", seen.letter.content()]]))
+        print_lines(table("dead letter", "", rows=facts))
+        print_lines(original_text(seen.letter))
         print_lines("")
     print_lines(_account(seen))
     say(

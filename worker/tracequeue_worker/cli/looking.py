@@ -6,6 +6,7 @@ from uuid import UUID
 
 import typer
 
+from tracequeue.events import INT64
 from tracequeue_worker.backlog import Backlog, read_backlog
 from tracequeue_worker.cli.connections import repository, streams
 from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, run, say, table
@@ -42,7 +43,9 @@ def status(as_json: AsJson = False) -> None:
 
 def traces(
     pipeline: Annotated[str | None, typer.Option(help="Only this pipeline.")] = None,
-    telegram_id: Annotated[int | None, typer.Option(help="Only this person.")] = None,
+    telegram_id: Annotated[
+        int | None, typer.Option(min=-INT64, max=INT64 - 1, metavar="NUMBER", help="Only this person.")
+    ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only traces that did not end well.")] = False,
     since: Annotated[str | None, typer.Option(help="From here on: 30m, 2h, 7d, or 2026-11-22T10:00.")] = "1d",
     until: Annotated[str | None, typer.Option(help="Up to here, like --since.")] = None,
@@ -50,6 +53,7 @@ def traces(
     as_json: AsJson = False,
 ) -> None:
     """Traces, newest first."""
+    earliest, latest = moment(since, "--since"), moment(until, "--until")
 
     async def work() -> list[Trace]:
         async with repository(WorkerSettings.load()) as repo:
@@ -57,8 +61,8 @@ def traces(
                 pipeline=pipeline,
                 telegram_id=telegram_id,
                 success=False if failed else None,
-                since=moment(since, "--since"),
-                until=moment(until, "--until"),
+                since=earliest,
+                until=latest,
                 limit=limit,
             )
 

@@ -62,7 +62,7 @@ def print_lines(renderable: Any) -> None:
     console = Console(highlight=False, width=PIPE_WIDTH)
     with console.capture() as captured:
         console.print(renderable)
-    for line in captured.get().splitlines():
+    for line in captured.get().removesuffix("\n").split("\n"):
         print(line.rstrip())  # noqa: T201
 
 
@@ -79,6 +79,7 @@ def table(*columns: str, rows: Sequence[Sequence[object]], right: Sequence[str] 
 
 
 def one_line(value: object) -> str:
+    """Foreign text as one printable line."""
     return printable(" ".join(str(value).split()))
 
 

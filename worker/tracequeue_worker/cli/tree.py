@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from rich.text import Text
 from rich.tree import Tree
 
+from tracequeue_worker.cli.output import one_line
 from tracequeue_worker.stored import Span, Trace
 
 COLOURS = {"ok": "green", "error": "red", "cancelled": "yellow", "running": "cyan", "abandoned": "magenta"}
@@ -79,7 +80,7 @@ def _add(tree: Tree, parent: str | None, children: Children, start: datetime, wi
 def _heading(trace: Trace) -> Text:
     person = f"  telegram {trace.telegram_id}" if trace.telegram_id is not None else ""
     heading = Text.assemble(
-        (trace.pipeline_name, "bold"), f"  {trace.trace_id}  ", status_text(trace.state),
+        (one_line(trace.pipeline_name), "bold"), f"  {trace.trace_id}  ", status_text(trace.state),
         f"  {duration(trace.duration_ms)}{person}",
     )  # fmt: skip
     if trace.completeness != "complete":
@@ -90,20 +91,20 @@ def _heading(trace: Trace) -> Text:
 def _line(span: Span, start: datetime) -> Text:
     offset = (span.start_time - start).total_seconds() * 1000
     line = Text.assemble(
-        f"{span.span_name}  ",
+        f"{one_line(span.span_name)}  ",
         status_text(span.status),
         f"  {duration(span.duration_ms)}",
         (f"  at +{offset:.1f} ms", "dim"),
     )
     if isinstance(span.attributes, dict) and MODEL in span.attributes:
-        line.append(f"  {span.attributes[MODEL]}", style="blue")
+        line.append(f"  {one_line(span.attributes[MODEL])}", style="blue")
     if span.error:
         line.append(f"  {_short(span.error)}", style="red")
     if span.truncated:
-        line.append(f"  cut or redacted: {', '.join(span.truncated)}"[:SHOWN_CHARACTERS], style="yellow")
+        line.append(f"  cut or redacted: {one_line(', '.join(span.truncated))}"[:SHOWN_CHARACTERS], style="yellow")
     return line
 
 
 def _short(value: object) -> str:
-    text = " ".join(str(value).split())
+    text = one_line(value)
     return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + f"… ({len(text)} characters)"

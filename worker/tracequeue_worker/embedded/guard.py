@@ -1,7 +1,8 @@
 """Keeps a server from outliving whoever started it: runs a command, stops it when standard input closes.
 
-Run as a script: `guard.py USER COMMAND ...`. SIGTERM asks the server to end, SIGUSR1 kills it outright. It imports nothing of the project, so that it starts at once, and has a
-session of its own, so that Ctrl-C in a terminal reaches the starter first and the server last.
+Run as a script: `guard.py USER COMMAND ...`. SIGTERM asks the server to end, SIGUSR1 kills it outright. It imports
+nothing of the project, so that it starts at once, and has a session of its own, so that Ctrl-C in a terminal reaches
+the starter first and the server last.
 """
 
 import pwd
