@@ -152,7 +152,7 @@ async def test_four_sinks_with_overlapping_batches_in_opposite_order(migrated_da
     trace = str(new_trace_id())
     frames = [
         decoded(
-            *(span_row(start_time=day) for day in days), 
+            *(span_row(start_time=day) for day in days),
             ended_row(trace_id=trace, start_time=days[0]),
             started_row(trace_id=trace, start_time=days[0]),
             emitter_id=emitters[number % 3], seq=number, account=Account(22 * number, {}),
