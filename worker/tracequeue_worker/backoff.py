@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from tracequeue_worker.cancellation import leave_if_cancelled
 from tracequeue_worker.errors import Fatal, Transient
 
 FIRST_SECONDS = 0.1
@@ -57,6 +58,7 @@ class Patience:
             try:
                 result = await operation()
             except (Transient, Fatal) as error:
+                leave_if_cancelled()
                 self.failed(error)
                 if self._until.is_set() or (self._fatal_ends and isinstance(error, Fatal)):
                     raise
@@ -84,4 +86,5 @@ class Patience:
     async def _pause(self, error: Transient | Fatal) -> None:
         seconds = PROBE_SECONDS * random.uniform(0.5, 1) if isinstance(error, Fatal) else self._backoff.pause()  # noqa: S311
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._until.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._until.wait()

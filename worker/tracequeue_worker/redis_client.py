@@ -9,6 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 
+from tracequeue_worker.cancellation import leave_if_cancelled
 from tracequeue_worker.classify import classify
 from tracequeue_worker.errors import Fatal, Transient
 
@@ -45,7 +46,9 @@ async def talking_to(client: Redis) -> AsyncIterator[None]:
     """Turn what redis-py raises into `Transient` or `Fatal`; leave a demoted primary by dropping its connections."""
     try:
         yield
+        leave_if_cancelled()
     except (RedisError, OSError) as error:
+        leave_if_cancelled()
         if isinstance(error, ReadOnlyError):
             await client.connection_pool.disconnect(inuse_connections=False)
         raise redis_failure(error) from error

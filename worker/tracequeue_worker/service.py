@@ -11,6 +11,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from tracequeue_worker.batcher import Batcher
+from tracequeue_worker.cancellation import leave_if_cancelled
 from tracequeue_worker.decoder import Decoder, TimeWindow
 from tracequeue_worker.drain import Drain
 from tracequeue_worker.errors import Fatal, Transient
@@ -66,6 +67,7 @@ async def run(
         commands = await closing.enter_async_context(command_client(url))
         reading = await closing.enter_async_context(reading_client(url, block_ms))
         await check_redis(commands, url, membership)
+        leave_if_cancelled()
         store = sink or _sink(settings)
         await store.open()
         closing.push_async_callback(_close, store)
