@@ -6,28 +6,28 @@ not hide its neighbours.
 """
 
 import base64
-import codecs
 import math
-import re
 from collections.abc import Iterator
 from enum import Enum
+from itertools import islice
 from typing import Any, Final
 
 import orjson
 
-from tracequeue.natural import MAX_DECIMAL_BITS, Elements, Members, Unreadable, key_text, natural
+from tracequeue.member_names import MAX_DECIMAL_BITS, MemberNames, key_text, shortened
+from tracequeue.natural import Elements, Members, Unreadable, natural
 from tracequeue.notes import Notes, child, merge, note
-from tracequeue.text import ELLIPSIS, REPLACEMENT, UNSAFE, type_name
+from tracequeue.plain import small_json
+from tracequeue.text import ELLIPSIS, cleaned, cut_json_text, readable, type_name
 
 MAX_DEPTH: Final = 32
-"""A level costs about five Python frames of the 1,000 that CPython allows, and the bot has used some already."""
+"""A level costs three Python frames of the 1,000 that CPython allows, and the bot has used some already."""
+CHUNK: Final = 64
+"""Elements that are first tried together: long lists of small plain items are written at orjson's speed."""
+LEAST_ELEMENT: Final = len(b"0,")
+LEAST_MEMBER: Final = len(b'"":0,')
 LEAST_ROOM: Final = 32
 """Every number, marker and cut string fits in this."""
-INT64_MIN: Final = -(2**63)
-UINT64_MAX: Final = 2**64 - 1
-CONTROLS: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
-PARTIAL_ESCAPE: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-f]{0,3})?\Z")
-CUT_END: Final = f'{ELLIPSIS}"'.encode()
 
 
 class _DoesNotFit(Exception):
@@ -58,7 +58,7 @@ class _Walk:
     def write(self, value: Any, room: int, path: str) -> bytes:
         """The value as JSON of at most `room` bytes (>= `LEAST_ROOM`)."""
         try:
-            return self._scalar(value, room, path) or self._nested(value, room, path)
+            return self._scalar(value, room, path) or small_json(value, room) or self._nested(value, room, path)
         except (KeyboardInterrupt, _DoesNotFit):
             raise
         except BaseException as error:  # foreign code may raise anything, also where the stack is nearly full
@@ -101,31 +101,57 @@ class _Walk:
             self._ancestors.discard(id(value))
 
     def _members(self, members: Members, room: int, path: str) -> bytes:
+        self._expect(members.count, LEAST_MEMBER, room)
         pieces: list[bytes] = []
         left = room - len(b"{}") + len(b",")
-        taken: dict[str, int] = {}
-        for key, value in self._guarded(members.pairs, path):
-            name = self._name(key, left, taken, path)
-            head = orjson.dumps(name) + b":"
-            share = self._share(left - len(head) - len(b","), members.count, len(pieces))
-            if not share:
-                self._left_out(members.count, len(pieces), path)
-                break
-            pieces.append(head + self.write(value, share, child(path, name)))
-            left = self._rest(left, pieces[-1])
+        done = 0
+        names = MemberNames()
+        pairs = self._guarded(members.pairs, path)
+        while chunk := list(islice(pairs, CHUNK)):
+            together = names.small_json(chunk, left // 2)
+            if together:
+                pieces.append(together[1:-1])
+                left = self._rest(left, pieces[-1])
+                done += len(chunk)
+                continue
+            for key, value in chunk:
+                name = self._name(key, left, names, path)
+                head = orjson.dumps(name) + b":"
+                share = self._share(left - len(head) - len(b","), members.count, done)
+                if not share:
+                    self._left_out(members.count, done, path)
+                    return b"{" + b",".join(pieces) + b"}"
+                pieces.append(head + self.write(value, share, child(path, name)))
+                left = self._rest(left, pieces[-1])
+                done += 1
         return b"{" + b",".join(pieces) + b"}"
 
     def _elements(self, elements: Elements, room: int, path: str) -> bytes:
+        self._expect(elements.count, LEAST_ELEMENT, room)
         pieces: list[bytes] = []
         left = room - len(b"[]") + len(b",")
-        for value in self._guarded(elements.items, path):
-            share = self._share(left - len(b","), elements.count, len(pieces))
-            if not share:
-                self._left_out(elements.count, len(pieces), path)
-                break
-            pieces.append(self.write(value, share, f"{path}[{len(pieces)}]"))
-            left = self._rest(left, pieces[-1])
+        done = 0
+        items = self._guarded(elements.items, path)
+        while chunk := list(islice(items, CHUNK)):
+            together = small_json(chunk, left // 2)
+            if together:
+                pieces.append(together[1:-1])
+                left = self._rest(left, pieces[-1])
+                done += len(chunk)
+                continue
+            for value in chunk:
+                share = self._share(left - len(b","), elements.count, done)
+                if not share:
+                    self._left_out(elements.count, done, path)
+                    return b"[" + b",".join(pieces) + b"]"
+                pieces.append(self.write(value, share, f"{path}[{done}]"))
+                left = self._rest(left, pieces[-1])
+                done += 1
         return b"[" + b",".join(pieces) + b"]"
+
+    def _expect(self, count: int | None, least: int, room: int) -> None:
+        if not self._cutting and count is not None and count * least > room:
+            raise _DoesNotFit
 
     def _guarded(self, items: Iterator[Any], path: str) -> Iterator[Any]:
         """The items up to the first failure of the iterator."""
@@ -157,50 +183,40 @@ class _Walk:
         return left
 
     def _left_out(self, count: int | None, done: int, path: str) -> None:
-        note(self.notes, path, "items_left_out", "unknown" if count is None else count - done)
+        note(self.notes, path, "items_left_out", count - done if count is not None and count > done else "unknown")
 
-    def _name(self, key: object, room: int, taken: dict[str, int], path: str) -> str:
-        """The key as text, distinct among its neighbours: `{1: a, "1": b}` keeps both."""
+    def _name(self, key: object, room: int, names: MemberNames, path: str) -> str:
         text = key_text(key, room)
-        if len(text) > room:
+        longest = max(room // 8, 8) if self._cutting else room
+        wanted = shortened(text, longest)
+        if wanted != text:
             if not self._cutting:
                 raise _DoesNotFit
-            text = text[:room]
-        longest = max(room // 8, 8)
-        if self._cutting and len(text) > longest:
-            note(self.notes, child(path, text), "key", "cut")
-            text = text[: longest - 1] + ELLIPSIS
-        name = text
-        while name in taken:
-            taken[text] += 1
-            name = f"{text} ({taken[text]})"
-        if name != text:
+            note(self.notes, child(path, wanted), "key", "cut")
+        name = names.distinct(wanted)
+        if name != wanted:
             note(self.notes, child(path, name), "key", "renamed: taken")
-        taken[name] = 1
         return name
 
     def _text(self, value: str, room: int, path: str) -> bytes:
         length = str.__len__(value)
-        head, replaced = UNSAFE.subn(REPLACEMENT, str.__getitem__(value, slice(room)))
+        if length > room and not self._cutting:
+            raise _DoesNotFit
+        head, replaced = cleaned(str.__getitem__(value, slice(room)))
         data = orjson.dumps(head)
         if length > room or len(data) > room:
-            data = self._cut(data, room)
+            if not self._cutting:
+                raise _DoesNotFit
+            data = cut_json_text(data, room)
             kept = len(orjson.loads(data)) - len(ELLIPSIS)
-            replaced = len(UNSAFE.findall(str.__getitem__(value, slice(kept))))
+            replaced = cleaned(str.__getitem__(value, slice(kept)))[1]
             note(self.notes, path, "characters_cut", length - kept)
         if replaced:
             note(self.notes, path, "characters_replaced", replaced)
         return data
 
-    def _cut(self, data: bytes, room: int) -> bytes:
-        """A JSON string cut between characters, never inside an escape."""
-        if not self._cutting:
-            raise _DoesNotFit
-        head = data[: room - len(CUT_END)].decode("utf-8", "ignore").encode()
-        return PARTIAL_ESCAPE.sub(rb"\1", head) + CUT_END
-
     def _integer(self, value: int, room: int, path: str) -> bytes:
-        if INT64_MIN <= value <= UINT64_MAX:
+        if -(2**63) <= value < 2**64:
             return b"%d" % value
         note(self.notes, path, "replaced", "integer as text")
         bits = value.bit_length()
@@ -219,7 +235,7 @@ class _Walk:
         text = readable(head)
         form = "text" if text is not None else "base64"
         if text is None:
-            head = head[: max((room - len(CUT_END)) // 4 * 3, 0)]
+            head = head[: max((room - 2) // 4 * 3, 0)]
             text = base64.b64encode(head).decode()
         note(self.notes, path, "bytes", view.nbytes)
         note(self.notes, path, "shown_as", form)
@@ -232,12 +248,3 @@ class _Walk:
     def _marker(self, what: str, detail: str, path: str) -> bytes:
         note(self.notes, path, "replaced", f"{what}: {detail}")
         return orjson.dumps(f"[{what}]")
-
-
-def readable(data: bytes) -> str | None:
-    """The bytes as text if they are UTF-8 (perhaps cut inside a character) without control characters."""
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(data)
-    except UnicodeDecodeError:
-        return None
-    return None if CONTROLS.search(text) else text

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from tracequeue.bounded import write_bounded
 from tracequeue.natural import Elements, Members, Unreadable, attributes, field_names, natural
 from tracequeue.notes import Notes
+from tracequeue.plain import LEAVES, first_look
 from tracequeue.text import clean_text, error_text, stacktrace_text
 
 __all__ = ["Notes", "clean_text", "encode", "encode_bounded", "error_text", "stacktrace_text"]
@@ -20,8 +21,6 @@ UNREADABLE: Final = b'"[unreadable]"'
 MAX_OPTIMISTIC_ITEMS: Final = 1_000
 """Foreign containers up to this size are copied for orjson; larger ones take the bounded walk."""
 NOTED: Final = (bytes, bytearray, memoryview, Unreadable)
-LEAVES: Final = frozenset({str, int, bool, type(None)})
-SIZED: Final = frozenset({str, dict, list, tuple})
 
 
 def encode(value: object, max_bytes: int, path: str, notes: Notes) -> bytes:
@@ -30,11 +29,15 @@ def encode(value: object, max_bytes: int, path: str, notes: Notes) -> bytes:
     Raises nothing but `KeyboardInterrupt`.
     """
     try:
-        if not _surely_large(value, max_bytes):
+        leaves_only = first_look(value, max_bytes)
+        if leaves_only is not None:
             data = orjson.dumps(value, _default)
-            if len(data) <= max_bytes and b"\\u0000" not in data:
-                if b"null" not in data or not _has_non_finite(value, len(data)):
-                    return data
+            if (
+                len(data) <= max_bytes
+                and (b"\\" not in data or b"\\u0000" not in data)
+                and (leaves_only or b"null" not in data or not _has_non_finite(value, len(data)))
+            ):
+                return data
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # what orjson cannot write, and whatever foreign code raises meanwhile
@@ -56,19 +59,6 @@ def encode_bounded(value: object, max_bytes: int, path: str, notes: Notes) -> by
     except BaseException as error:  # out of memory or of stack: nothing of the value can be shown
         notes[path] = {"replaced": type(error).__name__}
         return UNREADABLE
-
-
-def _surely_large(value: object, max_bytes: int) -> bool:
-    """Whether the value or a member of it has more items than bytes are allowed: then orjson's work would be lost."""
-    kind = type(value)
-    if kind is dict:
-        if len(value) > max_bytes:  # type: ignore[arg-type]
-            return True
-        for item in value.values():  # type: ignore[attr-defined]  # noqa: SIM110 - a generator costs more than orjson
-            if type(item) in SIZED and len(item) > max_bytes:
-                return True
-        return False
-    return kind in SIZED and len(value) > max_bytes  # type: ignore[arg-type]
 
 
 def _default(value: object) -> object:
@@ -115,7 +105,7 @@ def _inside(value: object) -> list[object]:
     if names is not None:
         return [item for _, item in attributes(value, names)]
     if isinstance(value, BaseModel):
-        return list(value.__dict__.values())
+        return [*value.__dict__.values(), *(value.__pydantic_extra__ or {}).values()]
     form = natural(value)
     if isinstance(form, Members):
         return [item for _, item in form.pairs]

@@ -17,10 +17,9 @@ from operator import getitem
 from types import SimpleNamespace
 from typing import Any, Final, TypeAlias
 
-import orjson
 from pydantic import BaseModel, PlainSerializer, RootModel, WrapSerializer
 
-from tracequeue.text import REPLACEMENT, UNSAFE, error_text, type_name
+from tracequeue.text import error_text, type_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +58,6 @@ TEXT: Final = (
     uuid.UUID,
 )
 """Types whose `str` is the value and nothing else."""
-MAX_DECIMAL_BITS: Final = 2_048
-"""Longer integers are described: their decimal text takes quadratic time, and CPython limits it."""
 TIMES: Final = (datetime.date, datetime.time)
 
 
@@ -70,6 +67,8 @@ def natural(value: object) -> Form:  # noqa: PLR0911 - a line for each kind
     Foreign code may raise anything out of here, and later out of the iterators.
     """
     kind = type(value)
+    if kind is Unreadable:
+        return value
     if issubclass(kind, dict):
         return Members(iter(dict.items(value)), dict.__len__(value))  # type: ignore[arg-type]
     if issubclass(kind, list):
@@ -173,29 +172,5 @@ def _serialises_itself(kind: type[BaseModel]) -> bool:
 
 
 def _count(value: object) -> int | None:
-    count = _asked(len, value)  # type: ignore[arg-type]
+    count = _asked(len, value)
     return count if isinstance(count, int) else None
-
-
-def key_text(key: object, max_chars: int) -> str:
-    """A key of any type as text without NUL and surrogates, of about `max_chars`."""
-    kind = type(key)
-    if issubclass(kind, str) and not issubclass(kind, Enum):
-        text = str.__getitem__(key, slice(max_chars + 1))  # type: ignore[index]
-    elif key is None or kind is bool:
-        text = orjson.dumps(key).decode()
-    elif kind is int and key.bit_length() > MAX_DECIMAL_BITS:  # type: ignore[attr-defined]
-        text = f"[integer of {key.bit_length()} bits]"  # type: ignore[attr-defined]
-    else:
-        text = _foreign_key_text(key, max_chars)
-    return UNSAFE.sub(REPLACEMENT, text)
-
-
-def _foreign_key_text(key: object, max_chars: int) -> str:
-    try:
-        form = key._value_ if isinstance(key, Enum) else key if isinstance(key, int | float) else natural(key)
-        return str(form if isinstance(form, str | int | float) else repr(key))[: max_chars + 1]
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a key's own code may raise anything
-        return f"[unreadable key: {type_name(error)}]"

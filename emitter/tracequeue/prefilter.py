@@ -49,4 +49,4 @@ def _literals(body: bytes) -> list[bytes]:
     found = [tail + b'":' for tail in tails if tail.lower().endswith(TAILS)]
     found += [literal for literal in PLAIN_LITERALS if literal in body]
     sketch = _sketch(body)
-    return found + [literal for literal, trace in SKETCHED_LITERALS if trace in sketch]
+    return found + [literal for literal, trace in SKETCHED_LITERALS if trace in sketch and literal in body]

@@ -1,5 +1,6 @@
 """Text that Postgres takes: no NUL, no lone surrogate, bounded; also of errors whose own methods raise."""
 
+import codecs
 import re
 import traceback
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ UNSAFE: Final = re.compile("[\x00\ud800-\udfff]")
 """`jsonb` and `text` refuse NUL; surrogates have no UTF-8 form. A Python str never holds a true pair."""
 REPLACEMENT: Final = "\ufffd"
 ELLIPSIS: Final = "…"
+CONTROLS: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 MAX_ERROR_BYTES: Final = 4_096
 MAX_STACKTRACE_BYTES: Final = 16_384
 MAX_FRAMES: Final = 50
@@ -17,12 +19,46 @@ MAX_CHAIN: Final = 5
 """Errors followed along `__cause__` and `__context__`."""
 
 
+def cleaned(text: str) -> tuple[str, int]:
+    """The text without NUL and lone surrogates, and how many there were. Asking UTF-8 first is ten times faster."""
+    if "\x00" not in text:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            return text, 0
+    return UNSAFE.subn(REPLACEMENT, text)
+
+
 def clean_text(text: str, max_chars: int) -> str:
     """The text without NUL and lone surrogates, at most `max_chars` long; a cut one ends in an ellipsis."""
     head = str.__getitem__(text, slice(max_chars))
     if str.__len__(text) > max_chars:
         head = head[: max_chars - 1] + ELLIPSIS
-    return UNSAFE.sub(REPLACEMENT, head)
+    return cleaned(head)[0]
+
+
+def cut_json_text(data: bytes, room: int) -> bytes:
+    """A JSON string cut to `room` bytes with an ellipsis, between characters, never inside an escape."""
+    end = f'{ELLIPSIS}"'.encode()
+    head = data[: room - len(end)].decode("utf-8", "ignore").encode()
+    last = head.rfind(b"\\", max(len(head) - len(rb"\u001"), 0))
+    if last >= 0:
+        run = last + 1 - len(head[: last + 1].rstrip(b"\\"))
+        whole = len(rb"\u001f" if head[last + 1 : last + 2] == b"u" else rb"\n")
+        if run % 2 and len(head) - last < whole:
+            head = head[:last]
+    return head + end
+
+
+def readable(data: bytes) -> str | None:
+    """The bytes as text if they are UTF-8 (perhaps cut inside a character) without control characters."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(data)
+    except UnicodeDecodeError:
+        return None
+    return None if CONTROLS.search(text) else text
 
 
 def type_name(value: object) -> str:
