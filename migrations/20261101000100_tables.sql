@@ -76,6 +76,9 @@ CREATE TABLE IF NOT EXISTS public.pipeline_frames (
 -- The rate of the last minute.
 CREATE INDEX IF NOT EXISTS pipeline_frames_by_commit ON public.pipeline_frames USING brin (committed_at);
 
+-- The rate at which events were stored of late; rows come in this order.
+CREATE INDEX IF NOT EXISTS pipeline_frames_by_commit ON public.pipeline_frames USING brin (committed_at);
+
 COMMENT ON TABLE public.pipeline_frames IS
     'The ledger: one row per stored frame, written in the transaction of its rows. A frame without an emitter has the hash of its entry as emitter_id.';
 COMMENT ON COLUMN public.pipeline_frames.dead IS

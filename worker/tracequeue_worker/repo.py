@@ -11,7 +11,7 @@ import asyncpg
 from tracequeue.events import SpanEvent, TraceEnded, TraceStarted
 from tracequeue_worker.database import transaction
 from tracequeue_worker.records import SpanRow, TraceRow
-from tracequeue_worker.rows import ended_row, microseconds, span_row, started_row
+from tracequeue_worker.rows import EPOCH, ended_row, microseconds, span_row, started_row
 from tracequeue_worker.sinks.batch import DAY
 from tracequeue_worker.sinks.partitions import Partitions
 from tracequeue_worker.sinks.staging import insert_spans, merge_traces, stage
@@ -22,6 +22,8 @@ JSON_COLUMNS = frozenset({"dropped", "metadata", "input_data", "output_data", "a
 BEGINNING, END = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 CLOCK_TOLERANCE = timedelta(days=1)
 """How far the time inside a trace id may be from the start of its trace."""
+LATEST_ID = (END - CLOCK_TOLERANCE - EPOCH) // timedelta(milliseconds=1)
+"""The 48 bits of a UUIDv7 reach beyond the years that a datetime has."""
 NO_SOURCE = (None, None, None, None)
 """Service, environment, release and emitter of a trace that no emitter sent."""
 
@@ -145,11 +147,10 @@ def _conjunction(conditions: Sequence[tuple[str, Any]], *, first: int) -> tuple[
 def _search(trace_id: UUID) -> list[tuple[datetime, datetime]]:
     """Where to look for a trace: around the time in its id, if it is a UUIDv7, then everywhere."""
     everywhere = (BEGINNING, END)
-    if trace_id.version != 7:
+    milliseconds = trace_id.int >> 80
+    if trace_id.version != 7 or milliseconds >= LATEST_ID:
         return [everywhere]
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=trace_id.int >> 80)
-    if not BEGINNING + CLOCK_TOLERANCE < moment < END - CLOCK_TOLERANCE:
-        return [everywhere]
+    moment = EPOCH + timedelta(milliseconds=milliseconds)
     return [(moment - CLOCK_TOLERANCE, moment + CLOCK_TOLERANCE), everywhere]
 
 
