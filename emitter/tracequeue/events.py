@@ -4,15 +4,28 @@ The emitter writes these lines by hand because it is called in the bot's hot pat
 every line against these models. `tests/contract` holds the two equal.
 """
 
+import re
+from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, TypeAdapter
 
 INT64 = 2**63
 NAME_LENGTH = 200
+RFC3339_DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]", re.ASCII)
 
-Timestamp: TypeAlias = Annotated[StrictInt, Field(ge=-INT64, lt=INT64)] | AwareDatetime
+
+def _rfc3339(value: Any) -> Any:
+    """Only text that starts with a date: pydantic would guess the unit of a fraction or of digits in text."""
+    if isinstance(value, datetime) or (isinstance(value, str) and RFC3339_DATE.match(value)):
+        return value
+    raise ValueError("must be microseconds as an integer, or RFC 3339 text with an offset")
+
+
+Timestamp: TypeAlias = (
+    Annotated[StrictInt, Field(ge=-INT64, lt=INT64)] | Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+)
 """Microseconds since the Unix epoch, UTC, or RFC 3339 text with an offset."""
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH)]
 Identity: TypeAlias = Annotated[StrictInt, Field(ge=-INT64, lt=INT64)]

@@ -1,6 +1,7 @@
 """Entry -> decoded frame. Pure computing; whatever the bytes are, the answer is rows and rejections, never an error."""
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple, Self
@@ -11,8 +12,8 @@ from pydantic import ValidationError
 
 from tracequeue.errors import FrameRejected, SettingsError
 from tracequeue.events import ANY_EVENT, SpanEvent, TraceStarted
-from tracequeue.frame import MAX_EVENT_BYTES, Frame, identity, unpack
-from tracequeue_worker.foreign import Refused, read_foreign, suspicious
+from tracequeue.frame import MAX_EVENT_BYTES, Account, Frame, identity, unpack
+from tracequeue_worker.foreign import Refused, clean, read_foreign, suspicious
 from tracequeue_worker.records import DecodedFrame, Entry, Rejection
 from tracequeue_worker.rows import EPOCH, MICROSECOND, ended_row, microseconds, span_row, started_row
 from tracequeue_worker.settings import WorkerSettings
@@ -52,6 +53,7 @@ class Decoder:
         """The frame of an entry. A frame that cannot be read at all has one rejection, without an index."""
         try:
             frame = unpack(entry.fields)
+            meta, account = _clean_description(frame)
         except FrameRejected as error:
             return _unreadable(entry, error)
         decoded = DecodedFrame(
@@ -61,8 +63,8 @@ class Decoder:
             digest=_digest(frame.body),
             events=len(frame.lines),
             anonymous=frame.emitter_id is None,
-            account=frame.account,
-            meta=frame.meta,
+            account=account,
+            meta=meta,
             retry=frame.retry,
             size=entry.size + len(frame.body),
         )
@@ -78,6 +80,14 @@ class Decoder:
                 _read_line(index, line, decoded, times, trace_ids, odd)
             except Refused as refused:
                 decoded.rejections.append(Rejection(index, refused.reason, refused.error[:ERROR_LENGTH]))
+
+
+def _clean_description(frame: Frame) -> tuple[Mapping[str, Any], Account | None]:
+    try:
+        account = frame.account and Account(frame.account.emitted, clean(frame.account.lost))
+        return clean(frame.meta), account
+    except RecursionError:
+        raise FrameRejected("undecodable", "meta is nested too deep") from None
 
 
 def _read_line(

@@ -40,7 +40,7 @@ def read_foreign(line: bytes) -> Any:
     try:
         value = json.loads(line.decode("utf-8"))
         notes: dict[str, str] = {}
-        value = _clean(value, "", notes)
+        value = clean(value, "", notes)
     except UnicodeDecodeError as error:
         raise Refused("encoding", f"the line is not UTF-8: {error.reason} at byte {error.start}") from None
     except RecursionError:
@@ -54,16 +54,18 @@ def read_foreign(line: bytes) -> Any:
     return value
 
 
-def _clean(value: Any, path: str, notes: dict[str, str]) -> Any:
+def clean(value: Any, path: str = "", notes: dict[str, str] | None = None) -> Any:
+    """The value with what Postgres refuses replaced; `notes` takes what and where."""
+    notes = {} if notes is None else notes
     if isinstance(value, str):
         return _clean_text(value, path, notes)
     if isinstance(value, dict):
         return {
-            _clean_text(name, path, notes): _clean(item, f"{path}.{name}" if path else name, notes)
+            _clean_text(name, path, notes): clean(item, f"{path}.{name}" if path else name, notes)
             for name, item in value.items()
         }
     if isinstance(value, list):
-        return [_clean(item, f"{path}.{index}", notes) for index, item in enumerate(value)]
+        return [clean(item, f"{path}.{index}", notes) for index, item in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
         _note(notes, path, f"{value} replaced by null")
         return None

@@ -1,0 +1,84 @@
+"""When batches close, and who waits meanwhile."""
+
+import asyncio
+
+from tests.fixtures.decoded import decoded, span_row
+from tests.fixtures.polling import eventually
+from tracequeue_worker.batcher import Batcher
+from tracequeue_worker.records import DecodedFrame
+
+LONG = 3_600_000
+
+
+def frame(rows: int = 1, size: int = 1) -> DecodedFrame:
+    return decoded(*(span_row() for _ in range(rows)), size=size)
+
+
+async def test_closes_by_rows() -> None:
+    batcher = Batcher(rows=3, size=1000, linger_ms=LONG)
+    frames = [frame(), frame(2)]
+    for one in frames:
+        await batcher.add(one)
+    assert await batcher.take() == frames
+
+
+async def test_closes_by_bytes() -> None:
+    batcher = Batcher(rows=1000, size=10, linger_ms=LONG)
+    await batcher.add(frame(size=10))
+    assert len(await batcher.take()) == 1
+
+
+async def test_closes_by_age() -> None:
+    batcher = Batcher(rows=1000, size=1000, linger_ms=1)
+    await batcher.add(frame())
+    assert len(await batcher.take()) == 1
+
+
+async def test_closes_when_the_next_frame_does_not_fit_and_that_one_waits() -> None:
+    batcher = Batcher(rows=10, size=1000, linger_ms=LONG)
+    await batcher.add(frame(rows=6))
+    second = asyncio.create_task(batcher.add(frame(rows=7)))
+    assert [one.rows for one in await batcher.take()] == [6]
+    await second
+    await batcher.close()
+    assert [one.rows for one in await batcher.take()] == [7]
+    assert await batcher.take() == []
+
+
+async def test_a_frame_larger_than_a_batch_goes_alone() -> None:
+    batcher = Batcher(rows=2, size=10, linger_ms=LONG)
+    await batcher.add(frame(rows=5, size=50))
+    assert [one.rows for one in await batcher.take()] == [5]
+
+
+async def test_frames_of_no_rows_count_too() -> None:
+    batcher = Batcher(rows=2, size=1000, linger_ms=LONG)
+    await batcher.add(frame(rows=0))
+    await batcher.add(frame(rows=0))
+    assert len(await batcher.take()) == 2
+
+
+async def test_it_holds_one_batch_and_no_more() -> None:
+    batcher = Batcher(rows=2, size=1000, linger_ms=LONG)
+    added: list[int] = []
+
+    async def fill() -> None:
+        for number in range(6):
+            await batcher.add(frame())
+            added.append(number)
+
+    task = asyncio.create_task(fill())
+    await eventually(lambda: len(added) == 2)
+    for taken in (2, 4, 6):
+        assert len(added) <= taken
+        assert len(await batcher.take()) == 2
+    await task
+
+
+async def test_closing_ends_the_wait_for_more() -> None:
+    batcher = Batcher(rows=10, size=1000, linger_ms=LONG)
+    await batcher.add(frame())
+    waiting = asyncio.create_task(batcher.take())
+    await batcher.close()
+    assert len(await waiting) == 1
+    assert await batcher.take() == []
