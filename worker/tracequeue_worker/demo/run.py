@@ -122,7 +122,7 @@ async def _perform(
 
 
 def _start_bot(environment: dict[str, str]) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "tracequeue_worker.demo.bot", "--pipelines", str(PIPELINES)]
+    command = [sys.executable, "-P", "-m", "tracequeue_worker.demo.bot", "--pipelines", str(PIPELINES)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 

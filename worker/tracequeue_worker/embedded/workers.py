@@ -20,7 +20,7 @@ class WorkerProcess:
     def __init__(self, consumer: str, environment: Mapping[str, str], output: BinaryIO | None) -> None:
         self.consumer = consumer
         self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, "", sys.executable, "-m", "tracequeue_worker", "worker"],
+            [sys.executable, "-I", "-S", guard.__file__, "", sys.executable, "-P", "-m", "tracequeue_worker", "worker"],
             env={**environment, "TRACEQUEUE_CONSUMER": consumer},
             stdin=subprocess.PIPE,
             stdout=output,
