@@ -1,0 +1,215 @@
+"""Every command in a process of its own against real servers: what it prints, where, and how it ends."""
+
+import json
+import shlex
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+import typer.core
+import typer.main
+
+from tests.fixtures.bot import two_traces
+from tests.fixtures.command import Answer, Command
+from tests.fixtures.frames import frame, span
+from tracequeue.keys import events_key
+from tracequeue_worker.cli import app
+
+TREE = typer.main.get_command(app)
+
+
+def commands(group: Any = TREE, path: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Every registered command by what is typed, nested ones too."""
+    found: dict[str, Any] = {}
+    for name, one in group.commands.items():
+        inner = hasattr(one, "commands")
+        found |= commands(one, (*path, name)) if inner else {" ".join((*path, name)): one}
+    return found
+
+
+@pytest.fixture
+def stored(command: Command, redis_url: str, prefix: str) -> tuple[UUID, UUID]:
+    """A good trace and a failed one, stored by a worker."""
+    ids = two_traces(redis_url, prefix)
+    assert command("worker", "--drain").code == 0
+    return ids
+
+
+@pytest.mark.parametrize("name", commands())
+def test_help_has_an_example_that_the_command_accepts(alone: Command, name: str) -> None:
+    answer = alone(*name.split(), "--help", COLUMNS="200")
+    (example,) = [line.strip() for line in answer.out.splitlines() if line.strip().startswith("Example: ")]
+    words = shlex.split(example.removeprefix("Example: tracequeue "))
+    assert words[: len(name.split())] == name.split()
+    commands()[name].make_context(name, words[len(name.split()) :])
+    assert answer.code == 0
+    assert "--json" in answer.out
+
+
+def test_without_arguments_it_lists_every_command(alone: Command) -> None:
+    listed = alone().out + alone("dlq").out
+    assert all(name.split()[-1] in listed for name in commands())
+
+
+def test_migrate_says_what_it_would_do_does_it_and_does_it_once(command: Command, database_url: str) -> None:
+    def migrate(*options: str) -> Answer:
+        return command("migrate", *options, TRACEQUEUE_DATABASE_URL=database_url)
+
+    planned = migrate("--dry-run", "--json")
+    files = [one["file"] for one in planned.document]
+    assert files == sorted(files) != []
+    before = migrate("--status", "--json")
+    assert before.code == 1
+    assert all(one["applied_at"] is None for one in before.document)
+    first = migrate()
+    assert (first.code, first.out) == (0, "")
+    assert all(f"{file}: applied" in first.err for file in files)
+    after = migrate("--status", "--json")
+    assert after.code == 0
+    assert [one["file"] for one in after.document if one["applied_at"]] == files
+    again = migrate()
+    assert (again.code, again.err) == (0, "nothing to apply: the database is up to date\n")
+    assert migrate("--json").document == []
+
+
+def test_a_draining_worker_stores_everything_and_reports_it(command: Command, redis_url: str, prefix: str) -> None:
+    two_traces(redis_url, prefix)
+    with redis.Redis.from_url(redis_url) as client:
+        client.xadd(events_key(prefix, 0), {"body": "nonsense"})
+    report = command("worker", "--drain", "--consumer", "one", "--json")
+    assert report.code == 0
+    numbers = {name: report.document[name] for name in ("events", "rows", "dead_letters", "unfinished")}
+    assert numbers == {"events": 15, "rows": 14, "dead_letters": 1, "unfinished": 0}
+    empty = command("worker", "--drain")
+    assert (empty.code, empty.out) == (0, "")
+    assert "0 frames, 0 events: 0 stored, 0 dead letters" in empty.err
+
+
+def test_log_lines_are_json_where_that_is_asked_for(command: Command) -> None:
+    answer = command("worker", "--drain", "--json", TRACEQUEUE_LOG_FORMAT="json")
+    assert answer.document["frames"] == 0
+    assert all(json.loads(line)["message"] for line in answer.err.splitlines())
+
+
+def test_status_shows_the_backlog_and_then_the_closed_account(command: Command, redis_url: str, prefix: str) -> None:
+    two_traces(redis_url, prefix)
+    (waiting,) = command("status", "--json").document["partitions"]
+    assert waiting["unread"] > 0
+    assert waiting["pending"] == 0
+    assert waiting["oldest_seconds"] >= 0
+    command("worker", "--drain")
+    status = command("status", "--json").document
+    (settled,) = status["partitions"]
+    assert (settled["unread"], settled["pending"], settled["oldest_seconds"]) == (0, 0, None)
+    (account,) = status["emitters"]
+    assert [account[name] for name in ("emitted", "persisted", "dead", "in_flight", "lost")] == [14, 14, 0, 0, {}]
+    assert status["events_per_second"] > 0
+    table = command("status")
+    assert account["emitter_id"] in table.out
+    assert table.err == ""
+
+
+@pytest.mark.usefixtures("stored")
+def test_traces_are_filtered(command: Command) -> None:
+    found = {}
+    for options in (
+        "", "--failed", "--pipeline support", "--pipeline suppor", "--telegram-id 43", "--limit 1", "--since 5m",
+        "--since 2026-01-01", "--since 2026-01-01T10:00+02:00", "--until 1h", "--until 2020-01-01",
+    ):  # fmt: skip
+        answer = command("traces", *options.split(), "--json")
+        assert answer.code == 0
+        found[options] = [trace["pipeline_name"] for trace in answer.document]
+    assert found == {
+        "": ["learn", "support"],
+        "--failed": ["learn"],
+        "--pipeline support": ["support"],
+        "--pipeline suppor": [],
+        "--telegram-id 43": ["learn"],
+        "--limit 1": ["learn"],
+        "--since 5m": ["learn", "support"],
+        "--since 2026-01-01": ["learn", "support"],
+        "--since 2026-01-01T10:00+02:00": ["learn", "support"],
+        "--until 1h": [],
+        "--until 2020-01-01": [],
+    }
+
+
+def test_the_table_of_traces_has_a_line_for_each_and_nothing_that_commands_a_terminal(
+    command: Command, stored: tuple[UUID, UUID]
+) -> None:
+    answer = command("traces")
+    head, *lines = answer.out.splitlines()
+    assert head.split()[:2] == ["trace", "pipeline"]
+    assert [line.split()[0] for line in lines] == [str(stored[1]), str(stored[0])]
+    assert "\x1b" not in answer.out
+    assert all(line == line.rstrip() and len(line) < 200 for line in (head, *lines))
+    nothing = command("traces", "--pipeline", "none")
+    assert (nothing.code, "tracequeue status" in nothing.err) == (0, True)
+
+
+def test_a_trace_is_a_tree_with_its_agents_side_by_side(command: Command, stored: tuple[UUID, UUID]) -> None:
+    document = command("trace", str(stored[0]), "--json").document
+    assert shape(document["spans"]) == {
+        "agent:memory": {"db:lookup": {}},
+        "agent:strategist": {},
+        "agent:trainer": {"llm:claude": {}},
+    }
+    agents = {one["span_name"]: one for one in document["spans"]}
+    memory, strategist = agents["agent:memory"], agents["agent:strategist"]
+    assert memory["start_time"] < strategist["end_time"]
+    assert strategist["start_time"] < memory["end_time"]
+    assert agents["agent:trainer"]["start_time"] >= max(memory["end_time"], strategist["end_time"])
+    assert agents["agent:trainer"]["input_data"] == {"text": "hello"}
+    assert (document["state"], document["completeness"], document["span_count"]) == ("ok", "complete", 5)
+
+
+def test_the_printed_tree_shows_order_depth_and_failures(command: Command, stored: tuple[UUID, UUID]) -> None:
+    good, failed = (command("trace", str(trace_id)).out for trace_id in stored)
+    assert [line.partition("  ok")[0] for line in good.splitlines()[1:]] == [
+        "├── agent:memory", "│   └── db:lookup", "├── agent:strategist", "└── agent:trainer", "    └── llm:claude",
+    ]  # fmt: skip
+    assert failed.splitlines()[-1].startswith("    └── llm:claude  error  ")
+    assert "ConnectionError: no \\x1b[31mcapacity at all" in failed
+    payloads = command("trace", str(stored[0]), "--io").out
+    assert "in  {'text': 'hello'}" in payloads
+    assert "out HELLO" in payloads
+
+
+def test_a_trace_that_is_not_there_is_a_no(command: Command) -> None:
+    unknown = str(uuid4())
+    answer = command("trace", unknown, "--json")
+    assert (answer.code, answer.out, answer.err) == (1, "", f"trace {unknown} is not stored\n")
+
+
+def test_spans_without_their_trace_are_mentioned(command: Command, redis_url: str, prefix: str) -> None:
+    orphan = span()
+    with redis.Redis.from_url(redis_url) as client:
+        client.xadd(events_key(prefix, 0), frame(orphan))
+    command("worker", "--drain")
+    answer = command("trace", orphan["trace_id"])
+    assert (answer.code, "although 1 of its spans are" in answer.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("traces", "--since", "yesterday"), ("traces", "--since", "999999w"),
+        ("traces", "--until", "0001-01-01T00+23:00"),
+        ("traces", "--limit", "0"), ("traces", "--telegram-id", "9" * 30), ("traces", "--nonsense"),
+        ("trace", "nonsense"), ("trace",), ("dlq", "show", "nonsense"), ("dlq", "show", "9" * 30 + "-0"),
+        ("worker", "--consumer"), ("up", "--workers", "0"), ("nonsense",),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_nonsense_is_a_usage_error_before_any_server_is_asked(alone: Command, arguments: tuple[str, ...]) -> None:
+    answer = alone(
+        *arguments, TRACEQUEUE_REDIS_URL="redis://127.0.0.1:1", TRACEQUEUE_DATABASE_URL="postgresql://[::1]:1"
+    )
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err != ""
+
+
+def shape(spans: list[dict[str, Any]]) -> dict[str, Any]:
+    """Only the names, nested."""
+    return {one["span_name"]: shape(one["children"]) for one in spans}
