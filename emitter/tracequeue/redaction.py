@@ -12,6 +12,7 @@ from tracequeue.notes import Notes, child, note
 from tracequeue.prefilter import suspicious_lines
 from tracequeue.secrets import REDACTED, hide, is_secret
 from tracequeue.settings import Redactor
+from tracequeue.text import type_name
 
 logger = logging.getLogger("tracequeue")
 
@@ -38,8 +39,8 @@ TRACE_NOTES: Final = "tracequeue.truncated"
 """The member of a trace's metadata that holds its notes: trace events have no field for them."""
 
 
-class _HookFailed(Exception):
-    """The user's hook raised, or what it returned cannot be sent."""
+class _Unsafe(Exception):
+    """The content of an event could not be made safe. The text never quotes what the hook said: it may be a secret."""
 
 
 def redact(body: bytes, redactor: Redactor | None = None) -> bytes:
@@ -48,35 +49,34 @@ def redact(body: bytes, redactor: Redactor | None = None) -> bytes:
     An event whose redaction fails goes without its content, which is noted in it and logged once a frame.
     A line that is no JSON object is left as it is.
     """
+    chosen = range(body.count(b"\n") + 1) if redactor else suspicious_lines(body)
+    if not chosen:
+        return body
     lines = body.split(b"\n")
-    chosen = range(len(lines)) if redactor else suspicious_lines(body)
     failures = []
     for index in chosen:
         try:
             lines[index] = _redact_line(lines[index], redactor)
-        except (_HookFailed, RecursionError) as failure:
+        except (_Unsafe, RecursionError) as failure:
             failures.append(failure)
             lines[index] = _without_content(lines[index])
     if failures:
         logger.error("%d events sent without content: redaction failed (%s)", len(failures), failures[0])
-    return b"\n".join(lines) if chosen else body
+    return b"\n".join(lines)
 
 
 def _redact_line(line: bytes, redactor: Redactor | None) -> bytes:
     event = _event(line)
     if event is None:
         return line
-    redaction = _Redaction()
-    redacted = redaction.event(event)
-    if redactor is None and not redaction.notes:
+    rules = _Rules()
+    redacted = rules.event(event)
+    if redactor is None and not rules.notes:
         return line
-    _add_notes(redacted, redaction.notes)
+    _add_notes(redacted, rules.notes)
     if redactor is not None:
-        return _call(redactor, redacted)
-    result = orjson.dumps(redacted)
-    if len(result) > MAX_EVENT_BYTES:
-        raise _HookFailed("the event grew beyond the wire's limit")
-    return result
+        redacted = _call(redactor, redacted)
+    return _line(redacted)
 
 
 def _event(line: bytes) -> dict[str, Any] | None:
@@ -87,7 +87,7 @@ def _event(line: bytes) -> dict[str, Any] | None:
     return event if isinstance(event, dict) else None
 
 
-class _Redaction:
+class _Rules:
     """The built-in rules, applied to one event; `notes` say where something was hidden."""
 
     def __init__(self) -> None:
@@ -162,23 +162,30 @@ def _add_notes(event: dict[str, Any], found: Notes) -> None:
         holder[name] = notes
 
 
-def _call(redactor: Redactor, event: dict[str, Any]) -> bytes:
-    """What the hook makes of an event; its structure stays, and it must be an event of the wire format."""
+def _call(redactor: Redactor, event: dict[str, Any]) -> dict[str, Any]:
+    """What the hook makes of an event. Its structure stays."""
     structure = {name: event[name] for name in STRUCTURE if name in event}
     try:
         result = redactor(event)
-    except Exception as error:
-        raise _HookFailed(f"the redactor raised {type(error).__name__}") from error
-    if not isinstance(result, dict):
-        raise _HookFailed(f"the redactor returned {type(result).__name__}, not a dict")
-    content = {name: value for name, value in result.items() if name not in STRUCTURE}
+        content = dict(result) if isinstance(result, dict) else None
+    except BaseException as error:  # a hook must not end the publisher's thread, whatever it raises
+        raise _Unsafe(f"the redactor raised {type_name(error)}") from None
+    if content is None:
+        raise _Unsafe("the redactor returned no dict")
+    return {name: value for name, value in content.items() if name not in STRUCTURE} | structure
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    """An event as the wire wants it: the hook may have made anything of it, and hiding may have made it longer."""
     try:
-        line = orjson.dumps(structure | content)
+        line = orjson.dumps(event)
         ANY_EVENT.validate_json(line)
     except (TypeError, ValidationError) as error:
-        raise _HookFailed(f"the redactor returned what cannot be sent: {type(error).__name__}") from error
-    if len(line) > MAX_EVENT_BYTES or b"\\u0000" in line.replace(rb"\\", b""):
-        raise _HookFailed("the redactor returned too much, or a NUL character")
+        raise _Unsafe(f"the result is no event: {type_name(error)}") from None
+    if len(line) > MAX_EVENT_BYTES:
+        raise _Unsafe("the result is too large")
+    if b"\\u0000" in line.replace(rb"\\", b""):
+        raise _Unsafe("the result holds a NUL character")
     return line
 
 

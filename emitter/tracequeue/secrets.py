@@ -24,6 +24,7 @@ def is_secret(key: str, value: Any) -> bool:
 FORMS: Final = (
     (":AA", re.compile(r"(\d{6,}:)AA[\w-]{30,}", re.ASCII)),  # Telegram bot token
     ("sk-", re.compile(r"(sk-)(?:ant|proj|or|svcacct|admin)-[\w-]{8,}", re.ASCII)),
+    ("sk-", re.compile(r"(sk-)(?=[A-Za-z0-9]*\d)[A-Za-z0-9]{32,}")),
     ("sk-", re.compile(r"(?<![A-Za-z0-9])(sk-)(?=[\w-]*\d)[\w-]{16,}", re.ASCII)),
     ("ghp_", re.compile(r"(ghp_)[A-Za-z0-9]{20,}")),
     ("github_pat_", re.compile(r"(github_pat_)\w{20,}", re.ASCII)),

@@ -185,6 +185,8 @@ def test_generators_are_not_consumed() -> None:
 
 
 REPAIRS = [
+    ("a\0b", "a\ufffdb", {"characters_replaced": 1}),
+    ("a\udfff", "a\ufffd", {"characters_replaced": 1}),
     ("a\0b\ud800", "a\ufffdb\ufffd", {"characters_replaced": 2}),
     (NAN, None, {"replaced": "nan"}),
     (float("-inf"), None, {"replaced": "-inf"}),
@@ -200,7 +202,8 @@ REPAIRS = [
 @pytest.mark.parametrize(("value", "expected", "said"), REPAIRS, ids=lambda value: type(value).__name__)
 def test_what_json_or_postgres_cannot_hold_is_replaced_and_noted(value: object, expected: object, said: Notes) -> None:
     assert encoded(value) == (expected, {"input_data": said})
-    assert encoded({"a": [None, value]}) == ({"a": [None, expected]}, {"input_data.a[1]": said})
+    for encode_so in (encoded, total):
+        assert encode_so({"a": [None, value]}) == ({"a": [None, expected]}, {"input_data.a[1]": said})
 
 
 @pytest.mark.parametrize("value", [2**64 - 1, -(2**63), 1e308, 5e-324, -0.0, "\\u0000", "\ufffd", "😀", "\x1f\x7f"])
