@@ -6,6 +6,7 @@ import pytest
 
 from tests.fixtures.decoded import decoded, ended_row, indexes, now, span_row
 from tests.fixtures.polling import eventually
+from tests.fixtures.proxy import proxied
 from tracequeue_worker.errors import Fatal, Transient, Unreachable
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.sinks.postgres import PostgresSink
@@ -117,6 +118,57 @@ async def test_a_cancelled_write_leaves_nothing_and_returns_at_once(sink, databa
             await writing
     assert await database.fetchval("SELECT count(*) FROM pipeline_frames") == 0
     assert not (await sink.write([frame]))[0].known
+
+
+async def test_a_frozen_server_does_not_hang_a_write(migrated_database_url, database):
+    """As with a stopped process or a black hole: the deadline ends it, and the same batch is stored afterwards."""
+    async with proxied(migrated_database_url) as (proxy, url):
+        sink = PostgresSink(WorkerSettings.load(database_url=url), deadline=0.1)
+        await sink.open()
+        await sink.write([decoded(span_row())])
+        proxy.freeze()
+        frame = decoded(span_row(), ended_row())
+        with pytest.raises(Transient):
+            await sink.write([frame])
+        proxy.thaw()
+        await sink.write([frame])
+        await sink.close()
+    assert await database.fetchval("SELECT count(*) FROM pipeline_spans") == 2
+
+
+@pytest.mark.parametrize("known_day", [True, False])
+async def test_a_cancelled_write_to_a_frozen_server_returns(migrated_database_url, known_day):
+    async with proxied(migrated_database_url) as (proxy, url):
+        sink = PostgresSink(WorkerSettings.load(database_url=url), deadline=600)
+        await sink.open()
+        if known_day:
+            await sink.write([decoded(span_row())])
+        proxy.freeze()
+        writing = asyncio.create_task(sink.write([decoded(span_row())]))
+        await eventually(lambda: proxy.held_back)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        await sink.close()
+
+
+async def test_a_cut_connection_is_transient_and_the_batch_is_stored_once(migrated_database_url, database):
+    async with proxied(migrated_database_url) as (proxy, url):
+        sink = PostgresSink(WorkerSettings.load(database_url=url))
+        await sink.open()
+        frame = decoded(span_row(), ended_row())
+        async with database.transaction():
+            await database.execute("LOCK TABLE pipeline_spans IN ACCESS EXCLUSIVE MODE")
+            writing = asyncio.create_task(sink.write([frame]))
+            waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            await eventually(lambda: database.fetchval(waiting))
+            proxy.cut()
+            with pytest.raises(Transient):
+                await writing
+        await sink.write([frame])
+        assert (await sink.write([frame]))[0].known
+        await sink.close()
+    assert await database.fetchval("SELECT count(*) FROM pipeline_spans") == 1
 
 
 async def test_a_database_without_our_tables_is_fatal(database_url):

@@ -53,24 +53,34 @@ async def create_pool(
 
 
 @asynccontextmanager
-async def transaction(pool: asyncpg.Pool, *, rehearsal: bool = False) -> AsyncIterator[Connection]:
-    """One transaction, rolled back at the end if it is a `rehearsal`. After a failure that is not a record's the
-    connection is dropped: nothing is awaited from a server that may be frozen, and a new one sees new rights."""
+async def acquired(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
+    """A connection of the pool. After a failure that is not a record's it is dropped: nothing is awaited from a server
+    that may be frozen, and a new connection sees new rights."""
     connection = await pool.acquire()
     try:
-        await connection.execute("BEGIN")
         yield connection
-        await connection.execute("ROLLBACK" if rehearsal else "COMMIT")
     except BaseException as error:
-        if classify(error) is Poison and not connection.is_closed():
-            await connection.execute("ROLLBACK")
-        else:
+        if classify(error) is not Poison:
             connection.terminate()
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             await pool.expire_connections()
         raise
     finally:
         await pool.release(connection)
+
+
+@asynccontextmanager
+async def transaction(pool: asyncpg.Pool, *, rehearsal: bool = False) -> AsyncIterator[Connection]:
+    """One transaction on a connection of its own, rolled back at the end if it is a `rehearsal`."""
+    async with acquired(pool) as connection:
+        await connection.execute("BEGIN")
+        try:
+            yield connection
+        except BaseException as error:
+            if classify(error) is Poison:
+                await connection.execute("ROLLBACK")
+            raise
+        await connection.execute("ROLLBACK" if rehearsal else "COMMIT")
 
 
 async def _assume(connection: asyncpg.Connection, role: Role) -> None:
@@ -84,7 +94,7 @@ def _options(application: str, deadline: float) -> dict[str, Any]:
     milliseconds = str(round(deadline * 1000))
     return {
         "timeout": CONNECT_TIMEOUT,
-        "command_timeout": deadline + GRACE,
+        "command_timeout": deadline + min(deadline, GRACE),
         "server_settings": {
             "application_name": application,
             "statement_timeout": milliseconds,

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import asyncpg
 
+from tracequeue_worker.database import acquired
 from tracequeue_worker.sql import statement
 
 EPOCH = date(1970, 1, 1)
@@ -18,9 +19,13 @@ class Partitions:
 
     async def ensure(self, pool: asyncpg.Pool, days: Iterable[int]) -> None:
         """Make what is missing of `days` since the epoch: each by itself, outside of any transaction that writes."""
-        for day in sorted(set(days) - self._known):
-            await pool.execute(statement("ensure_partition"), EPOCH + timedelta(days=day))
-            self._known.add(day)
+        missing = sorted(set(days) - self._known)
+        if not missing:
+            return
+        async with acquired(pool) as connection:
+            for day in missing:
+                await connection.execute(statement("ensure_partition"), EPOCH + timedelta(days=day))
+                self._known.add(day)
 
     def forget(self) -> None:
         """Somebody dropped one: ask the database again."""

@@ -1,0 +1,186 @@
+"""EXPLAIN guards: each index serves its query, and only the days that matter are looked at."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from tracequeue.ids import new_trace_id
+from tracequeue_worker.repo import TraceRepo
+from tracequeue_worker.sql import statement
+
+DAYS = 20
+FILL = """
+INSERT INTO pipeline_traces (trace_id, start_time, pipeline_name, telegram_id, end_time, status, success, span_count)
+SELECT gen_random_uuid(), now() - n * interval '1 day' / 500, 'pipeline ' || n % 50, n % 1000,
+    now() - n * interval '1 day' / 500 + interval '1 second', 'ok', true, 0
+FROM generate_series(1, 9500) AS n;
+INSERT INTO pipeline_spans (trace_id, span_id, start_time, span_name, end_time, duration_ms, status, success)
+SELECT trace_id, '00000000000000' || n, start_time, 'span ' || row_number() OVER () % 200, end_time, 1, 'ok', true
+FROM pipeline_traces, generate_series(10, 12) AS n;
+ANALYZE;
+"""
+
+
+@pytest.fixture
+async def filled(database: asyncpg.Connection) -> asyncpg.Connection:
+    """Twenty days with some hundred traces each."""
+    for day in range(DAYS):
+        await database.execute("SELECT pipeline_ensure_partition(current_date - $1::int)", day)
+    await database.execute(FILL)
+    return database
+
+
+class Explaining:
+    """Stands where the repository has its pool, and keeps the plan of each query that passes."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+        self.plans: list[Any] = []
+
+    async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        plan = await self._connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON, TIMING OFF) {query}", *arguments)
+        self.plans.append(json.loads(plan)[0]["Plan"])
+        return await self._connection.fetch(query, *arguments)
+
+    async def fetchrow(self, query: str, *arguments: Any) -> asyncpg.Record | None:
+        return next(iter(await self.fetch(query, *arguments)), None)
+
+
+def nodes(plan: Any) -> Iterator[Any]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+def executed(plan: Any) -> list[Any]:
+    """The scans of tables that were really run."""
+    return [node for node in nodes(plan) if "Relation Name" in node and node["Actual Loops"] > 0]
+
+
+def of(plan: Any, table: str) -> list[Any]:
+    return [node for node in executed(plan) if node["Relation Name"].startswith(table)]
+
+
+def rows_read(scans: list[Any]) -> float:
+    return sum(
+        (scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0) + scan.get("Rows Removed by Index Recheck", 0))
+        * scan["Actual Loops"]
+        for scan in scans
+    )
+
+
+@pytest.fixture
+def explaining(filled: asyncpg.Connection) -> Explaining:
+    return Explaining(filled)
+
+
+@pytest.fixture
+def repo(explaining: Explaining) -> TraceRepo:
+    return TraceRepo(explaining)  # type: ignore[arg-type]
+
+
+WEEK_AGO = datetime.now(UTC) - timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    ("filters", "columns"),
+    [
+        ({}, "start_time_trace_id"),
+        ({"telegram_id": 7}, "telegram_id_start_time_trace_id"),
+        ({"pipeline": "pipeline 7"}, "pipeline_name_start_time_trace_id"),
+    ],
+)
+@pytest.mark.parametrize("since", [None, WEEK_AGO])
+async def test_a_list_reads_its_index_and_little_more_than_it_shows(repo, explaining, filters, columns, since):
+    found = await repo.get_traces(limit=5, since=since, **filters)
+    assert found
+    (plan,) = explaining.plans
+    scans = of(plan, "pipeline_traces_")
+    assert all(columns in scan.get("Index Name", "") for scan in scans), scans
+    assert rows_read(scans) <= 20
+
+
+async def test_the_next_page_looks_at_no_later_day(repo, explaining):
+    cursor = (datetime.now(UTC) - timedelta(days=12), UUID(int=0))
+    assert len(await repo.get_traces(limit=5, cursor=cursor)) == 5
+    (plan,) = explaining.plans
+    later = f"pipeline_traces_{cursor[0] + timedelta(days=1):%Y%m%d}"
+    assert all(scan["Relation Name"] < later for scan in of(plan, "pipeline_traces_"))
+    assert rows_read(of(plan, "pipeline_traces_")) <= 10
+
+
+async def test_the_list_counts_spans_of_what_it_shows_and_of_their_days_only(repo, explaining):
+    await repo.get_traces(limit=5, since=WEEK_AGO)
+    (plan,) = explaining.plans
+    scans = [scan for scan in of(plan, "pipeline_spans_") if rows_read([scan])]
+    assert {scan["Node Type"] for scan in scans} <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
+    assert 0 < len(scans) <= 4
+    assert all(scan["Actual Loops"] <= 5 for scan in scans)
+
+
+async def test_one_trace_is_looked_up_around_the_time_in_its_id(filled, repo, explaining):
+    trace_id, start = new_trace_id(), datetime.now(UTC)
+    await filled.execute(
+        "INSERT INTO pipeline_traces (trace_id, start_time, pipeline_name, end_time, status) "
+        "VALUES ($1, $2, 'a', $2, 'ok')",
+        trace_id, start,
+    )  # fmt: skip
+    assert await repo.get_trace(trace_id)
+    await repo.get_spans_for_trace(trace_id)
+    assert len(explaining.plans) == 3
+    for plan in explaining.plans:
+        scans = executed(plan)
+        assert len([scan for scan in scans if "pipeline_emitters" not in scan["Relation Name"]]) <= 6
+        assert rows_read(scans) <= 10
+
+
+async def test_the_statistics_of_one_span_read_its_rows_only(repo, explaining):
+    (found,) = await repo.stats(by="span", name="span 7", since=WEEK_AGO)
+    (plan,) = explaining.plans
+    assert rows_read(of(plan, "pipeline_spans_")) <= found.count + 5
+    assert len(of(plan, "pipeline_spans_")) <= 9
+
+
+async def test_the_rate_reads_the_latest_frames_only(filled):
+    await filled.execute(
+        "INSERT INTO pipeline_frames (emitter_id, partition, seq, digest, stream, entry_id, events, committed_at) "
+        "SELECT gen_random_uuid(), 0, n, '', 's', '1-1', 1, now() - (60000 - n) * interval '1 second' "
+        "FROM generate_series(1, 60000) AS n; ANALYZE pipeline_frames"
+    )
+    explaining = Explaining(filled)
+    await explaining.fetch(statement("rate"))
+    assert "pipeline_frames_by_commit" in {node.get("Index Name") for node in nodes(explaining.plans[0])}
+
+
+async def test_known_frames_are_found_by_the_key_of_the_ledger(filled):
+    await filled.execute(
+        "INSERT INTO pipeline_frames (emitter_id, partition, seq, digest, stream, entry_id, events) "
+        "SELECT gen_random_uuid(), 0, n, '', 's', '1-1', 1 FROM generate_series(1, 20000) AS n; ANALYZE pipeline_frames"
+    )
+    explaining = Explaining(filled)
+    await explaining.fetch(statement("frames_known"), [UUID(int=1)] * 30, [0] * 30, list(range(30)))
+    scans = of(explaining.plans[0], "pipeline_frames")
+    assert {scan["Node Type"] for scan in scans} == {"Index Scan"}
+
+
+async def test_no_partition_has_an_index_that_no_query_here_names(database):
+    rows = await database.fetch(
+        "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' AND tablename LIKE 'pipeline%' ORDER BY 1"
+    )
+    assert [row["indexname"] for row in rows] == [
+        "pipeline_emitters_pkey",
+        "pipeline_frames_by_commit",
+        "pipeline_frames_pkey",
+        "pipeline_migrations_pkey",
+        "pipeline_spans_by_name",
+        "pipeline_spans_pkey",
+        "pipeline_traces_by_pipeline",
+        "pipeline_traces_by_telegram_id",
+        "pipeline_traces_by_time",
+        "pipeline_traces_pkey",
+    ]
