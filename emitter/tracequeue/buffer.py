@@ -50,6 +50,7 @@ class Buffer:
         """Forget everything: the lines, counts and the lock belong to the process that forked."""
         self._lock = RLock()
         self._open = Chunk(CHUNK_BYTES)
+        self._closed = False
         self._full: deque[Chunk] = deque()
         self._spare: list[Chunk] = []
         self._waiting_bytes = 0
@@ -67,7 +68,7 @@ class Buffer:
             end = chunk.used + length
             if end > chunk.size:
                 if not self._roll(length):
-                    self._lose("buffer_full", origin)
+                    self._lose("stopped" if self._closed else "buffer_full", origin)
                     return
                 chunk = self._open
                 end = length
@@ -109,6 +110,13 @@ class Buffer:
             self._waiting_bytes -= chunk.used
             return chunk
 
+    def close(self) -> None:
+        """Take no more lines; from now on each is counted as lost (`stopped`). What is here can still be taken."""
+        with self._lock:
+            self._seal(0)
+            self._open = Chunk(0)
+            self._closed = True
+
     def recycle(self, chunk: Chunk) -> None:
         if chunk.size == CHUNK_BYTES and len(self._spare) < SPARE_CHUNKS:
             chunk.used = chunk.events = 0
@@ -126,7 +134,7 @@ class Buffer:
 
     def _roll(self, length: int) -> bool:
         """Make room for a line that does not fit the open chunk. False where the bound is reached."""
-        if self._waiting_bytes + self._open.used + length > self._capacity:
+        if self._closed or self._waiting_bytes + self._open.used + length > self._capacity:
             return False
         self._seal(length)
         return True

@@ -112,10 +112,17 @@ class Publisher:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wait()
+            self._publish()
+        self._drain()
+
+    def _publish(self) -> None:
+        try:
             self._fill()
             self._heartbeat()
             self._send()
-        self._drain()
+        except Exception:  # whatever it is (out of memory, say), events still come and this is their only way out
+            self._failures += 1
+            logger.exception("tracequeue could not publish; it tries again")
 
     def _wait(self) -> None:
         if self._failures:
@@ -144,6 +151,9 @@ class Publisher:
             self._fill()
             if not self._send():
                 sleep(max(0.0, min(self._delay(), self._deadline - monotonic())))
+        for lane in self.lanes:
+            lane.buffer.close()
+        self._fill()
         for lane in self.lanes:
             lane.mark()
         self._send()

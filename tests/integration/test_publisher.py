@@ -74,6 +74,19 @@ async def test_an_event_is_sent_without_stop_or_flush(collector: TraceCollector,
     await eventually(lambda: len(events(redis_url, prefix)) == 2)
 
 
+async def test_what_comes_after_the_stop_is_counted(collector: TraceCollector, redis_url: str, prefix: str) -> None:
+    with TraceContext("learn"):
+        assert (await collector.stop()).emitted == 1
+        with span("late"):
+            pass
+    assert collector.stats().dropped == {"stopped": 2}
+    assert collector.stats().buffered == 0
+    assert len(events(redis_url, prefix)) == 1
+    with TraceContext("later"):
+        pass
+    assert collector.stats().emitted == 3
+
+
 async def test_flush_says_whether_redis_holds_everything(collector: TraceCollector) -> None:
     with TraceContext("learn"):
         pass
