@@ -78,13 +78,15 @@ async def test_the_same_frame_twice_in_one_batch(sink, database):
 async def test_a_number_used_for_another_frame_is_an_error_that_shows(sink, database, batches):
     frame = decoded(span_row())
     other = decoded(span_row(), emitter_id=frame.emitter_id)
+    neighbour = decoded(span_row())
     if batches == 1:
-        first, second = await sink.write([frame, other])
+        first, second, _ = await sink.write([frame, other, neighbour])
     else:
-        (first,), (second,) = await sink.write([frame]), await sink.write([other])
+        (first,) = await sink.write([frame])
+        second, _ = await sink.write([other, neighbour])
     assert first.rejections == []
     assert [(one.index, one.reason) for one in second.rejections] == [(None, "seq_conflict")]
-    assert await span_ids(database) == {frame.spans[0].span_id}
+    assert await span_ids(database) == {frame.spans[0].span_id, neighbour.spans[0].span_id}
 
 
 async def test_partitions_number_their_frames_apart(sink, database):
@@ -174,6 +176,21 @@ async def test_four_sinks_with_overlapping_batches_in_opposite_order(migrated_da
     assert await database.fetchval("SELECT count(*) FROM pipeline_frames") == 40
     assert await database.fetchval("SELECT max(emitted) FROM pipeline_emitters") == 880
     assert sum(sink.span_conflicts for sink in sinks) == 0
+    await asyncio.gather(*(sink.close() for sink in sinks))
+
+
+async def test_the_same_rows_in_other_frames_in_opposite_order_do_not_deadlock(migrated_database_url, database):
+    """Where the ledger lets both in at once, only the order of the keys keeps them from waiting for each other."""
+    sinks = [PostgresSink(WorkerSettings.load(database_url=migrated_database_url)) for _ in range(4)]
+    await asyncio.gather(*(sink.open() for sink in sinks))
+    rows = [span_row() for _ in range(1500)]
+    traces = [ended_row() for _ in range(300)]
+    chance = random.Random(2)
+    for _ in range(3):
+        batches = [decoded(*chance.sample(rows, 1500), *chance.sample(traces, 300)) for _ in sinks]
+        await asyncio.gather(*(sink.write([batch]) for sink, batch in zip(sinks, batches, strict=True)))
+    assert await database.fetchval("SELECT count(*) FROM pipeline_spans") == 1500
+    assert await database.fetchval("SELECT count(*) FROM pipeline_traces") == 300
     await asyncio.gather(*(sink.close() for sink in sinks))
 
 
