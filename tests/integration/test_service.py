@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -176,6 +177,34 @@ async def test_a_wrong_password_is_said_without_showing_it(
 async def test_an_absent_redis_is_said(settings: Settings) -> None:
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1 cannot be reached"):
         await run(settings(redis_url="redis://127.0.0.1:1/0"), sink=LedgerSink())
+
+
+async def test_a_batch_slower_than_the_claim_time_stays_with_its_worker(
+    settings: Settings, redis_client: Redis, prefix: str
+) -> None:
+    key = events_key(prefix, 0)
+    slow, idle = LedgerSink(), LedgerSink()
+    slow.gate.clear()
+    stops = [Stop(), Stop()]
+    first_id = await redis_client.xadd(key, frame(span(), src="a" * 32))
+    workers = [asyncio.create_task(run(settings(consumer="slow"), sink=slow, stop=stops[0]))]
+    await eventually(lambda: pending(redis_client, prefix))
+    workers.append(asyncio.create_task(run(settings(consumer="idle"), sink=idle, stop=stops[1])))
+
+    renewals: list[int] = []
+
+    async def renewed_past_the_claim_time() -> bool:
+        (item,) = await redis_client.xpending_range(key, "persist", first_id, first_id, 1)
+        assert item["consumer"] == b"slow"
+        renewals.append(item["time_since_delivered"])
+        return sum(later < earlier for earlier, later in pairwise(renewals)) >= 5  # three a claim time
+
+    await eventually(renewed_past_the_claim_time)
+    slow.gate.set()
+    for stop in stops:
+        stop.ask()
+    reports = await asyncio.gather(*workers)
+    assert [report.frames for report in reports] == [1, 0]
 
 
 async def pending(client: Redis, prefix: str) -> int:

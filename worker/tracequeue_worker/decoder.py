@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tracequeue.errors import FrameRejected, SettingsError
 from tracequeue.events import ANY_EVENT, SpanEvent, TraceStarted
-from tracequeue.frame import MAX_EVENT_BYTES, Account, Frame, identity, unpack
+from tracequeue.frame import MAX_EVENT_BYTES, MAX_EVENTS, Account, Frame, identity, unpack
 from tracequeue_worker.foreign import Refused, clean, read_foreign, suspicious
 from tracequeue_worker.records import DecodedFrame, Entry, Rejection
 from tracequeue_worker.rows import EPOCH, MICROSECOND, ended_row, microseconds, span_row, started_row
@@ -129,11 +129,17 @@ def _unreadable(entry: Entry, error: FrameRejected) -> DecodedFrame:
         emitter_id=emitter_id or anonymous_id(entry),
         seq=seq,
         digest=_digest(entry.fields.get(b"body", b"")),
-        events=0,
+        events=_announced(entry),
         anonymous=emitter_id is None,
         rejections=[Rejection(None, error.reason, str(error)[:ERROR_LENGTH])],
         size=entry.size,
     )
+
+
+def _announced(entry: Entry) -> int:
+    """How many events an unreadable frame says it holds: they are all lost to this dead letter, and counted so."""
+    count = entry.fields.get(b"n", b"")
+    return int(count) if count.isdigit() and len(count) < 6 and int(count) <= MAX_EVENTS else 0
 
 
 def anonymous_id(entry: Entry) -> UUID:
