@@ -65,13 +65,11 @@ class Buffer:
             self.emitted += 1
             origin.emitted += 1
             chunk = self._open
-            end = chunk.used + length
-            if end > chunk.size:
+            while (end := chunk.used + length) > chunk.size:  # an interruption may fill the new chunk too
                 if not self._roll(length):
                     self._lose("stopped" if self._closed else "buffer_full", origin)
                     return
                 chunk = self._open
-                end = length
             chunk.used = end
             chunk.events += 1
             chunk.data[end - length : end] = line
@@ -103,7 +101,7 @@ class Buffer:
         """The oldest full chunk, or with `partial` also the one being filled. Give it back with `recycle`."""
         with self._lock:
             if not self._full and partial and self._open.events:
-                self._seal(0)
+                self._seal(self._fresh(0))
             if not self._full:
                 return None
             chunk = self._full.popleft()
@@ -113,9 +111,8 @@ class Buffer:
     def close(self) -> None:
         """Take no more lines; from now on each is counted as lost (`stopped`). What is here can still be taken."""
         with self._lock:
-            self._seal(0)
-            self._open = Chunk(0)
             self._closed = True
+            self._seal(Chunk(0))
 
     def recycle(self, chunk: Chunk) -> None:
         if chunk.size == CHUNK_BYTES and len(self._spare) < SPARE_CHUNKS:
@@ -136,19 +133,23 @@ class Buffer:
         """Make room for a line that does not fit the open chunk. False where the bound is reached."""
         if self._closed or self._waiting_bytes + self._open.used + length > self._capacity:
             return False
-        self._seal(length)
+        self._seal(self._fresh(length))
         return True
 
-    def _seal(self, length: int) -> None:
-        chunk = self._open
+    def _fresh(self, length: int) -> Chunk:
+        """An empty chunk that holds at least one line of this length."""
         if length > CHUNK_BYTES:
-            self._open = Chunk(length)
-        else:
-            self._open = self._spare.pop() if self._spare else Chunk(CHUNK_BYTES)
+            return Chunk(length)
+        return self._spare.pop() if self._spare else Chunk(CHUNK_BYTES)
+
+    def _seal(self, fresh: Chunk) -> None:
+        """Go on with another chunk. It is made before and swapped in by one step: making it may be interrupted."""
+        chunk, self._open = self._open, fresh
         if chunk.events:
             self._waiting_bytes += chunk.used
             self._full.append(chunk)
 
     def _lose(self, reason: str, origin: Origin) -> None:
-        self.lost[reason] += 1
-        origin.dropped[reason] = origin.dropped.get(reason, 0) + 1
+        for counts in (self.lost, origin.dropped):
+            counts.setdefault(reason, 0)
+            counts[reason] += 1

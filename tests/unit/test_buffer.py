@@ -1,0 +1,271 @@
+"""The buffer: bounded by bytes, every line counted once, whoever appends and from wherever."""
+
+import gc
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tracequeue.buffer import CHUNK_BYTES, SPARE_CHUNKS, Buffer, Chunk
+
+
+class Trace:
+    def __init__(self) -> None:
+        self.emitted = 0
+        self.dropped: dict[str, int] = {}
+
+
+def buffer(capacity: int = 32 * CHUNK_BYTES, wake: Callable[[], None] = lambda: None) -> Buffer:
+    return Buffer(capacity, wake)
+
+
+def drained(source: Buffer) -> list[bytes]:
+    """All lines, in order; the chunks go back."""
+    lines: list[bytes] = []
+    while chunk := source.take(partial=True):
+        text = chunk.text()
+        assert text.count(b"\n") == chunk.events
+        lines += text.splitlines(keepends=True)
+        source.recycle(chunk)
+    return lines
+
+
+def test_lines_come_out_in_order_and_are_counted() -> None:
+    made, trace = buffer(), Trace()
+    lines = [b'{"n":%d}\n' % number for number in range(50_000)]
+    for line in lines:
+        made.append(line, trace)
+    assert made.counts() == (50_000, {}, 50_000)
+    assert drained(made) == lines
+    assert made.counts() == (50_000, {}, 0)
+    assert (trace.emitted, trace.dropped) == (50_000, {})
+
+
+def test_what_exceeds_the_bound_is_counted_with_its_reason_and_its_trace() -> None:
+    made, kept, lost = buffer(2 * CHUNK_BYTES), Trace(), Trace()
+    line = b"x" * 1023 + b"\n"
+    for _ in range(512):
+        made.append(line, kept)
+    for _ in range(7):
+        made.append(line, lost)
+    assert made.counts() == (519, {"buffer_full": 7}, 512)
+    assert (kept.dropped, lost.dropped) == ({}, {"buffer_full": 7})
+    assert len(drained(made)) == 512
+    made.append(line, kept)
+    assert drained(made) == [line]
+
+
+def test_a_smaller_line_still_fits_where_a_larger_one_did_not() -> None:
+    made, trace = buffer(CHUNK_BYTES), Trace()
+    made.append(b"x" * (CHUNK_BYTES - 11) + b"\n", trace)
+    made.append(b"y" * 20 + b"\n", trace)
+    made.append(b"z" * 9 + b"\n", trace)
+    assert made.counts() == (3, {"buffer_full": 1}, 2)
+
+
+def test_a_line_larger_than_a_chunk_gets_one_of_its_own_within_the_bound() -> None:
+    made, trace = buffer(4 * CHUNK_BYTES), Trace()
+    lines = [b"small\n", b"x" * 2 * CHUNK_BYTES + b"\n", b"after\n"]
+    for line in lines:
+        made.append(line, trace)
+    made.append(b"x" * 4 * CHUNK_BYTES + b"\n", trace)
+    assert made.counts() == (4, {"buffer_full": 1}, 3)
+    assert drained(made) == lines
+    made.append(lines[0], trace)
+    chunk = made.take(partial=True)
+    assert chunk is not None
+    assert chunk.size == CHUNK_BYTES
+
+
+def test_losses_elsewhere_are_counted_here() -> None:
+    made, trace = buffer(), Trace()
+    made.lose("encoder", trace)
+    made.append(b"line\n", trace)
+    assert made.take(partial=True) is not None
+    made.count_lost("internal", 1)
+    assert made.counts() == (2, {"encoder": 1, "internal": 1}, 0)
+    assert trace.dropped == {"encoder": 1}
+
+
+def test_only_full_chunks_are_taken_unless_asked_for_more() -> None:
+    made, trace = buffer(), Trace()
+    made.append(b"line\n", trace)
+    assert not made.has_full
+    assert made.take(partial=False) is None
+    assert drained(made) == [b"line\n"]
+    assert made.take(partial=True) is None
+
+
+def test_it_wakes_the_publisher_for_the_first_line_and_for_each_chunk() -> None:
+    woken: list[int] = []
+    made, trace = buffer(wake=lambda: woken.append(1)), Trace()
+    made.append(b"first\n", trace)
+    assert len(woken) == 1
+    made.append(b"second\n", trace)
+    assert len(woken) == 1
+    made.append(b"x" * CHUNK_BYTES, trace)
+    assert len(woken) == 2
+    assert made.has_full
+
+
+def test_chunks_are_used_again_and_not_hoarded() -> None:
+    made, trace = buffer(), Trace()
+    for _ in range(3 * SPARE_CHUNKS):
+        made.append(b"x" * (CHUNK_BYTES - 1) + b"\n", trace)
+    taken = list(iter(lambda: made.take(partial=True), None))
+    for chunk in taken:
+        made.recycle(chunk)
+    made.recycle(Chunk(2 * CHUNK_BYTES))
+    for _ in range(2 * SPARE_CHUNKS):
+        made.append(b"x" * (CHUNK_BYTES - 1) + b"\n", trace)
+    again = list(iter(lambda: made.take(partial=True), None))
+    assert len({id(chunk) for chunk in again} & {id(chunk) for chunk in taken}) == SPARE_CHUNKS
+
+
+def test_after_a_reset_nothing_is_left() -> None:
+    made, trace = buffer(), Trace()
+    made.append(b"line\n", trace)
+    made.trace_opened()
+    made.reset()
+    assert made.counts() == (0, {}, 0)
+    assert made.open_traces == 0
+    assert drained(made) == []
+
+
+def test_open_traces_never_go_below_none() -> None:
+    made = buffer()
+    made.trace_opened()
+    made.trace_closed()
+    made.trace_closed()
+    assert made.open_traces == 0
+
+
+def test_many_threads_and_a_reader_lose_and_mix_nothing() -> None:
+    made, seen, stop = buffer(), [], threading.Event()
+    traces = [Trace() for _ in range(8)]
+
+    def write(number: int) -> None:
+        for turn in range(5_000):
+            made.append(b"%d:%d\n" % (number, turn), traces[number])
+
+    def read() -> None:
+        while not stop.is_set():
+            seen.extend(drained(made))
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    reader = threading.Thread(target=read)
+    for thread in (reader, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stop.set()
+    reader.join()
+    seen += drained(made)
+    assert sorted(seen) == sorted(b"%d:%d\n" % (number, turn) for number in range(8) for turn in range(5_000))
+    for number in range(8):
+        mine = [line for line in seen if line.startswith(b"%d:" % number)]
+        assert mine == [b"%d:%d\n" % (number, turn) for turn in range(5_000)]
+    assert made.counts() == (40_000, {}, 0)
+    assert [trace.emitted for trace in traces] == [5_000] * 8
+
+
+def test_a_signal_handler_may_append_at_any_instruction() -> None:
+    made, trace, rung = buffer(), Trace(), 0
+
+    def ring(*_: object) -> None:
+        nonlocal rung
+        rung += 1
+        made.append(b"signal %d\n" % rung, trace)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+    written = 0
+    try:
+        while rung < 200:
+            written += 1
+            made.append(b"plain %d\n" % written, trace)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    lines = drained(made)
+    assert [line for line in lines if line.startswith(b"plain")] == [b"plain %d\n" % n for n in range(1, written + 1)]
+    assert [line for line in lines if line.startswith(b"signal")] == [b"signal %d\n" % n for n in range(1, rung + 1)]
+    assert made.counts() == (written + rung, {}, 0)
+
+
+LINE = b"x" * (CHUNK_BYTES * 3 // 4) + b"\n"
+"""Two of them do not fit a chunk, so that appending one makes a new chunk."""
+
+
+def appended_with_an_interruption(made: Buffer, trace: Trace, moment: int) -> bool:
+    """Append a line, and another one at the `moment`-th begin or return of a call on the way. False: no such moment.
+
+    Python runs signal handlers there; a profiler is called there too, in a fixed order.
+    """
+    seen = 0
+
+    def profile(*_: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == moment:
+            made.append(b"signal" + LINE, trace)
+
+    sys.setprofile(profile)
+    try:
+        made.append(b"plain" + LINE, trace)
+    finally:
+        sys.setprofile(None)
+    return seen >= moment
+
+
+@pytest.mark.parametrize("capacity", [32 * CHUNK_BYTES, 2 * CHUNK_BYTES])
+def test_appending_again_wherever_a_call_can_be_interrupted(capacity: int) -> None:
+    for moment in count(1):
+        made, trace = buffer(capacity), Trace()
+        made.append(b"before" + LINE, trace)
+        if not appended_with_an_interruption(made, trace, moment):
+            break
+        emitted, lost, waiting = made.counts()
+        lines = drained(made)
+        assert len(set(lines)) == len(lines) == waiting == 3 - sum(lost.values()), f"at moment {moment}"
+        assert set(lines) <= {word + LINE for word in (b"before", b"plain", b"signal")}, f"at moment {moment}"
+        assert (emitted, trace.emitted, trace.dropped) == (3, 3, lost), f"at moment {moment}"
+    assert moment > 10
+
+
+@pytest.mark.parametrize("attribute", ["emitted", "dropped"])
+def test_an_object_that_dies_inside_append_may_append_itself(attribute: str) -> None:
+    made, trace = buffer(CHUNK_BYTES), Trace()
+
+    class Dying:
+        def __del__(self) -> None:
+            made.append(b"dying\n", trace)
+
+    class Origin(Trace):
+        """Lets an object die in the middle of `append`, as a garbage collection there would."""
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == attribute:
+                Dying()
+            return super().__getattribute__(name)
+
+    origin = Origin()
+    made.append(b"x" * 2 * CHUNK_BYTES if attribute == "dropped" else b"line\n", origin)
+    gc.collect()
+    emitted, lost, waiting = made.counts()
+    assert emitted == waiting + sum(lost.values())
+    assert emitted >= 2
+    assert set(drained(made)) <= {b"line\n", b"dying\n"}
+
+
+def test_after_the_close_lines_are_counted_as_lost_and_what_was_there_is_taken() -> None:
+    made, trace = buffer(), Trace()
+    made.append(b"line\n", trace)
+    made.close()
+    made.append(b"late\n", trace)
+    assert made.counts() == (2, {"stopped": 1}, 1)
+    assert drained(made) == [b"line\n"]
