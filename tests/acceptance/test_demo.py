@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def test_the_demo_prints_what_it_shows(alone: Command, data_dir: Path) -> None:
 
 def test_the_demo_that_is_interrupted_leaves_nothing_running(alone: Command, data_dir: Path) -> None:
     demo = alone.start("demo", "--data-dir", str(data_dir))
-    eventually_sync(lambda: any("demo.bot" in " ".join(process.cmdline()) for process in living(demo)))
+    eventually_sync(lambda: any("demo.bot" in command for command in commands_of_children(demo)))
     demo.send_signal(signal.SIGINT)
     out, err = demo.communicate()
     assert (demo.returncode, out, "Traceback" in err) == (130, "", False), err
@@ -112,8 +113,11 @@ def test_a_second_up_in_the_folder_is_refused(alone: Command, data_dir: Path) ->
         first.communicate()
 
 
-def living(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
+def commands_of_children(process: "subprocess.Popen[str]") -> Iterator[str]:
+    """Of all that it started and that lives; one may end while it is looked at."""
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with suppress(psutil.Error):
+            yield " ".join(child.cmdline())
 
 
 def exports(up: "subprocess.Popen[str]") -> dict[str, str]:
