@@ -5,7 +5,6 @@ it does not fit, a second one gives each member of a container half of what is l
 not hide its neighbours.
 """
 
-import base64
 import math
 from collections.abc import Iterator
 from enum import Enum
@@ -14,14 +13,17 @@ from typing import Any, Final
 
 import orjson
 
+from tracequeue.binary import binary_text
 from tracequeue.member_names import MAX_DECIMAL_BITS, MemberNames, key_text, shortened
 from tracequeue.natural import Elements, Members, Unreadable, natural
 from tracequeue.notes import Notes, child, merge, note
 from tracequeue.plain import small_json
-from tracequeue.text import ELLIPSIS, cleaned, cut_json_text, readable, type_name
+from tracequeue.text import ELLIPSIS, cleaned, cut_json_text, type_name
 
 MAX_DEPTH: Final = 32
 """A level costs three Python frames of the 1,000 that CPython allows, and the bot has used some already."""
+MOST_NESTED_VALUES: Final = 1_000
+"""Containers and objects written one by one, at some 10 us each in the bot's thread; plain small ones do not count."""
 CHUNK: Final = 64
 """Elements that are first tried together: long lists of small plain items are written at orjson's speed."""
 LEAST_ELEMENT: Final = len(b"0,")
@@ -54,6 +56,7 @@ class _Walk:
         self.notes: Notes = {}
         self._cutting = cutting
         self._ancestors: set[int] = set()
+        self._nested_values = 0
 
     def write(self, value: Any, room: int, path: str) -> bytes:
         """The value as JSON of at most `room` bytes (>= `LEAST_ROOM`)."""
@@ -88,6 +91,7 @@ class _Walk:
         if len(self._ancestors) >= MAX_DEPTH:
             return self._marker("too deep", type_name(value), path)
         self._ancestors.add(id(value))
+        self._nested_values += 1
         try:
             form = natural(value)
             if isinstance(form, Members):
@@ -108,7 +112,7 @@ class _Walk:
         names = MemberNames()
         pairs = self._guarded(members.pairs, path)
         while chunk := list(islice(pairs, CHUNK)):
-            together = names.small_json(chunk, left // 2)
+            together = names.small_json(chunk, left // 2) if members.count != len(chunk) else None
             if together:
                 pieces.append(together[1:-1])
                 left = self._rest(left, pieces[-1])
@@ -133,7 +137,7 @@ class _Walk:
         done = 0
         items = self._guarded(elements.items, path)
         while chunk := list(islice(items, CHUNK)):
-            together = small_json(chunk, left // 2)
+            together = small_json(chunk, left // 2) if elements.count != len(chunk) else None
             if together:
                 pieces.append(together[1:-1])
                 left = self._rest(left, pieces[-1])
@@ -169,10 +173,13 @@ class _Walk:
 
     def _share(self, left: int, count: int | None, done: int) -> int:
         """Bytes for the next member, 0 if there is no room for it."""
+        exhausted = self._nested_values >= MOST_NESTED_VALUES
         if not self._cutting:
-            if left <= 0:
+            if left <= 0 or exhausted:
                 raise _DoesNotFit
             return left
+        if exhausted:
+            return 0
         share = left if done + 1 == count else max(left // 2, min(left, LEAST_ROOM))
         return share if share >= LEAST_ROOM else 0
 
@@ -229,21 +236,14 @@ class _Walk:
         return b"null"
 
     def _binary(self, value: bytes | bytearray | memoryview, room: int, path: str) -> bytes:
-        """UTF-8 where it is text, else base64, of as many bytes as can be shown."""
-        view = memoryview(value).cast("B")
-        head = bytes(view[:room])
-        text = readable(head)
-        form = "text" if text is not None else "base64"
-        if text is None:
-            head = head[: max((room - 2) // 4 * 3, 0)]
-            text = base64.b64encode(head).decode()
-        note(self.notes, path, "bytes", view.nbytes)
-        note(self.notes, path, "shown_as", form)
-        if len(head) < view.nbytes:
+        data = binary_text(value, room)
+        note(self.notes, path, "bytes", data.size)
+        note(self.notes, path, "shown_as", data.form)
+        if data.shown < data.size:
             if not self._cutting:
                 raise _DoesNotFit
-            note(self.notes, path, "bytes_cut", view.nbytes - len(head))
-        return self._text(text, room, path)
+            note(self.notes, path, "bytes_cut", data.size - data.shown)
+        return self._text(data.text, room, path)
 
     def _marker(self, what: str, detail: str, path: str) -> bytes:
         note(self.notes, path, "replaced", f"{what}: {detail}")

@@ -1,5 +1,7 @@
 """Quick looks at values of plain types, with which the encoder decides how to write them."""
 
+from collections.abc import Callable, Collection
+from itertools import islice
 from math import isfinite
 from typing import Any, Final
 
@@ -7,6 +9,10 @@ import orjson
 
 LEAVES: Final = frozenset({str, int, bool, type(None)})
 CONTAINERS: Final = frozenset({dict, list, tuple})
+PROBED: Final = 8
+"""Members among which a branch is looked for."""
+MOST_LEVELS: Final = 254
+"""As deep as orjson goes."""
 SMALL: Final = 8_192
 """Nodes and characters that are worth a look before the members are written one by one."""
 
@@ -32,7 +38,48 @@ def first_look(value: Any, max_bytes: int) -> bool | None:
 
 
 def _is_large(kind: type, value: Any, max_bytes: int) -> bool:
-    return (kind is str or kind in CONTAINERS) and len(value) > max_bytes
+    if kind is str:
+        return len(value) > max_bytes
+    return kind not in LEAVES and _estimate(value, max_bytes, _is_nested) > max_bytes
+
+
+def _estimate(value: Any, enough: int, is_nested: Callable[[Any], bool]) -> int:
+    """The leaves of a value if all its branches are like the one followed; counted no further than `enough`.
+
+    Branches that share their parts have exponentially many: orjson would write them all, out of memory in the end.
+    """
+    leaves = 1
+    inner = value
+    for _ in range(MOST_LEVELS):
+        kind = type(inner)
+        items = inner if kind is list or kind is tuple else _members(inner)
+        leaves *= len(items) or 1
+        for inner in islice(items, PROBED):
+            if type(inner) not in LEAVES and is_nested(inner):
+                break
+        else:
+            break
+        if leaves > enough:
+            break
+    return leaves
+
+
+def _is_container(value: Any) -> bool:
+    return type(value) in CONTAINERS
+
+
+def _is_nested(value: Any) -> bool:
+    """Whether there may be more in it; this asks foreign objects, which may raise anything."""
+    return type(value) in CONTAINERS or hasattr(value, "__dict__") or hasattr(value, "__dataclass_fields__")
+
+
+def _members(value: Any) -> Collection[Any]:
+    """Of a dict, a model or another object, one with slots too if it is a dataclass."""
+    members = value if type(value) is dict else getattr(value, "__dict__", None)
+    members = members or getattr(value, "__pydantic_extra__", None)
+    if members:
+        return members.values()
+    return [getattr(value, name, None) for name in getattr(value, "__dataclass_fields__", ())]
 
 
 def small_json(value: Any, most: int) -> bytes | None:
@@ -41,6 +88,8 @@ def small_json(value: Any, most: int) -> bytes | None:
     Bounded by `SMALL`, whatever the size of the value; one orjson call where it succeeds.
     """
     left = min(most, SMALL)
+    if type(value) in CONTAINERS and _estimate(value, left, _is_container) > left:
+        return None
     pending = [value]
     while pending and left >= 0:
         item = pending.pop()

@@ -1,6 +1,5 @@
 """Text that Postgres takes: no NUL, no lone surrogate, bounded; also of errors whose own methods raise."""
 
-import codecs
 import re
 import traceback
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ UNSAFE: Final = re.compile("[\x00\ud800-\udfff]")
 """`jsonb` and `text` refuse NUL; surrogates have no UTF-8 form. A Python str never holds a true pair."""
 REPLACEMENT: Final = "\ufffd"
 ELLIPSIS: Final = "…"
-CONTROLS: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 MAX_ERROR_BYTES: Final = 4_096
 MAX_STACKTRACE_BYTES: Final = 16_384
 MAX_FRAMES: Final = 50
@@ -50,15 +48,6 @@ def cut_json_text(data: bytes, room: int) -> bytes:
         if run % 2 and len(head) - last < whole:
             head = head[:last]
     return head + end
-
-
-def readable(data: bytes) -> str | None:
-    """The bytes as text if they are UTF-8 (perhaps cut inside a character) without control characters."""
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(data)
-    except UnicodeDecodeError:
-        return None
-    return None if CONTROLS.search(text) else text
 
 
 def type_name(value: object) -> str:
