@@ -76,3 +76,10 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
             assert anchor in {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_test_that_a_guarantee_names_is_there() -> None:
+    named = re.findall(r"`(tests/[^`]+|test_\w+\.py)`", (ROOT / "docs/guarantees.md").read_text())
+    assert len(named) > 10
+    for name in named:
+        assert list(ROOT.glob(name if "/" in name else f"tests/*/{name}")), name

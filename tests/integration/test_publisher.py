@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from tests.fixtures.polling import eventually, eventually_sync
-from tracequeue import EmitterSettings, TraceCollector, TraceContext, span, traced_span
+from tracequeue import EmitterSettings, TraceCollector, TraceContext, publisher, span, traced_span
 from tracequeue import collector as process
 from tracequeue.frame import Frame, unpack
 from tracequeue.keys import events_key
@@ -329,3 +329,17 @@ def test_settled_frames_are_seen_by_who_waits(redis_url: str, prefix: str) -> No
     process.use(None)
     client.close()
     eventually_sync(lambda: not waiting.is_alive())
+
+
+async def test_an_open_trace_shows_that_its_emitter_lives(
+    collector: TraceCollector, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "HEARTBEAT_SECONDS", 0.02)
+    with TraceContext("long"):
+        await eventually(lambda: sum(not frame.lines for frame in frames(redis_url, prefix)) >= 3)
+    assert await collector.flush()
+    seen = frames(redis_url, prefix)
+    assert [frame.seq for frame in seen] == list(range(1, len(seen) + 1))
+    beat = next(frame for frame in seen if not frame.lines)
+    assert beat.account is not None
+    assert beat.account.emitted == 1
