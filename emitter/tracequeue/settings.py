@@ -27,20 +27,20 @@ class EmitterSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     enabled: bool = True
-    redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False)
-    prefix: str = Field("tracequeue", min_length=1, max_length=100)
-    partitions: int = Field(1, ge=1, le=1024)
-    service: str = Field("", max_length=200)
-    environment: str = Field("", max_length=200)
-    release: str = Field("", max_length=200)
-    sample_rate: float = Field(1.0, ge=0, le=1)
+    redis_url: str = Field(default="redis://127.0.0.1:6379/0", repr=False)
+    prefix: str = Field(default="tracequeue", min_length=1, max_length=100)
+    partitions: int = Field(default=1, ge=1, le=1024)
+    service: str = Field(default="", max_length=200)
+    environment: str = Field(default="", max_length=200)
+    release: str = Field(default="", max_length=200)
+    sample_rate: float = Field(default=1.0, ge=0, le=1)
     """The share of traces recorded, decided when a trace starts."""
     capture: Capture = "full"
     """`full`: all; `metadata`: no inputs and outputs; `off`: only names, times, status and error types."""
-    max_value_bytes: int = Field(65_536, ge=256, le=196_608)
+    max_value_bytes: int = Field(default=65_536, ge=256, le=196_608)
     """Bound of one captured input, output, attribute set or metadata, as JSON: four fit the wire's 1 MiB an event."""
-    buffer_bytes: int = Field(32 * 1024 * 1024, ge=1024 * 1024)
-    linger_ms: int = Field(50, ge=0, le=60_000)
+    buffer_bytes: int = Field(default=32 * 1024 * 1024, ge=1024 * 1024)
+    linger_ms: int = Field(default=50, ge=0, le=60_000)
     """How long an event waits for company before its frame is sent."""
     compression: bool = True
     redactor: Redactor | None = None

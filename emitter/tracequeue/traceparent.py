@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import MutableMapping
-from typing import TypeVar
+from typing import TypeVar, overload
 
 from tracequeue.current import Scope, current
 
@@ -26,6 +26,14 @@ def accept(header: str) -> str | None:
     version, trace, parent, rest = match.groups()
     broken = version == "ff" or not trace.strip("0") or not parent.strip("0") or (version == "00" and rest)
     return None if broken else text[:55]
+
+
+@overload
+def inject(carrier: dict[str, str]) -> dict[str, str]: ...  # so that `inject({})` has a type
+
+
+@overload
+def inject(carrier: Carrier) -> Carrier: ...
 
 
 def inject(carrier: Carrier) -> Carrier:

@@ -24,27 +24,27 @@ class WorkerSettings(BaseSettings):
     )  # fmt: skip
 
     redis_url: SecretStr = Field(
-        SecretStr("redis://127.0.0.1:6379/0"),
+        default=SecretStr("redis://127.0.0.1:6379/0"),
         validation_alias=AliasChoices("TRACEQUEUE_REDIS_URL", "REDIS_URL"),
     )
     database_url: SecretStr = Field(
-        SecretStr("postgresql://127.0.0.1:5432/postgres"),
+        default=SecretStr("postgresql://127.0.0.1:5432/postgres"),
         validation_alias=AliasChoices("TRACEQUEUE_DATABASE_URL", "DATABASE_URL"),
     )
-    prefix: str = Field("tracequeue", min_length=1, max_length=100)
-    partitions: int = Field(1, ge=1, le=1024)
-    group: str = Field("persist", min_length=1)
+    prefix: str = Field(default="tracequeue", min_length=1, max_length=100)
+    partitions: int = Field(default=1, ge=1, le=1024)
+    group: str = Field(default="persist", min_length=1)
     consumer: str = Field(default_factory=_default_consumer, min_length=1)
     sink: Literal["postgres"] = "postgres"
-    batch_rows: int = Field(8_000, ge=1, le=1_000_000)
-    batch_bytes: int = Field(16 * 1024 * 1024, ge=1024)
-    batch_linger_ms: int = Field(50, ge=0, le=60_000)
+    batch_rows: int = Field(default=8_000, ge=1, le=1_000_000)
+    batch_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    batch_linger_ms: int = Field(default=50, ge=0, le=60_000)
     """How long a batch that is not full waits for more, from its first frame on."""
-    min_idle_ms: int = Field(60_000, ge=1_000)
+    min_idle_ms: int = Field(default=60_000, ge=1_000)
     """How long a frame may stay with a silent worker before another one takes it over."""
     past_limit: str = "2000-01-01"
     """Events that start before this day are dead letters (`time_range`)."""
-    future_days: int = Field(7, ge=1, le=3650)
+    future_days: int = Field(default=7, ge=1, le=3650)
     """Events that start more than this many days ahead are dead letters (`time_range`)."""
     log_format: Literal["text", "json"] = "text"
 
