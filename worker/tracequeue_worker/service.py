@@ -52,10 +52,12 @@ async def run(
     drain: bool = False,
     sink: Sink | None = None,
     stop: Stop | None = None,
+    report: WorkerReport | None = None,
     grace_seconds: float = GRACE_SECONDS,
 ) -> WorkerReport:
     """Run one worker until SIGTERM, SIGINT or `stop`, or with `drain` until nothing is left.
 
+    A `report` that is given can be watched meanwhile; it is the one that is returned.
     Raises `Unreachable` or `Fatal` at start if a server is away or unfit, and with `drain` also later.
     """
     stop = stop or Stop()
@@ -72,6 +74,7 @@ async def run(
         await store.open()
         closing.push_async_callback(_close, store)
         pipeline = build(settings, membership, commands, reading, store, drain=drain, block_ms=block_ms)
+        pipeline.report = report or pipeline.report
         with _signals(stop):
             log.info("worker %s reads %d streams", settings.consumer, len(membership.streams))
             await _work(pipeline, stop, grace_seconds)

@@ -11,6 +11,7 @@ import typer
 
 from tracequeue_worker import migrate as migrations
 from tracequeue_worker import service
+from tracequeue_worker.cli import progress
 from tracequeue_worker.cli.output import AsJson, Exit, print_json, reported, run, say
 from tracequeue_worker.embedded import DATA_DIR, servers
 from tracequeue_worker.embedded.workers import WorkerProcess, environment_of, worker_processes
@@ -32,7 +33,7 @@ def worker(
     with reported():
         settings = WorkerSettings.load(consumer=consumer)
         set_up_logging(settings.log_format)
-        report = asyncio.run(service.run(settings, drain=drain))
+        report = asyncio.run(progress.drain(settings) if drain else service.run(settings))
     if as_json:
         print_json(asdict(report))
         return
