@@ -29,13 +29,13 @@ def encode(value: object, max_bytes: int, path: str, notes: Notes) -> bytes:
     Raises nothing but `KeyboardInterrupt`.
     """
     try:
-        leaves_only = first_look(value, max_bytes)
-        if leaves_only is not None:
+        flat = first_look(value, max_bytes)
+        if flat is not None:
             data = orjson.dumps(value, _default)
             if (
                 len(data) <= max_bytes
                 and (b"\\" not in data or b"\\u0000" not in data)
-                and (leaves_only or b"null" not in data or not _has_non_finite(value, len(data)))
+                and (flat or b"null" not in data or not _has_non_finite(value, len(data)))
             ):
                 return data
     except KeyboardInterrupt:

@@ -65,6 +65,6 @@ def _metadata(trace: Trace) -> orjson.Fragment:
     """The metadata, and under `tracequeue.truncated` what of it was cut: trace events have no field for that."""
     notes: Notes = {}
     encoded = encode(trace.metadata, trace.max_value_bytes, "metadata", notes)
-    if notes:
+    if notes and encoded.startswith(b"{"):
         encoded = encoded[:-1] + b"," * (len(encoded) > 2) + b'"tracequeue.truncated":' + orjson.dumps(notes) + b"}"
     return orjson.Fragment(encoded)

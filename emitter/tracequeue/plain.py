@@ -18,29 +18,37 @@ SMALL: Final = 8_192
 
 
 def first_look(value: Any, max_bytes: int) -> bool | None:
-    """Whether a value or all members of a dict are leaves; None where one of them is surely larger than allowed."""
-    kind = type(value)
-    if kind is not dict:
-        return None if _is_large(kind, value, max_bytes) else kind in LEAVES
+    """Whether a value, or all members of a dict, are leaves or finite numbers: then nothing can hide in it.
+
+    None where one of them is surely larger than allowed.
+    """
+    if type(value) is not dict:
+        return _look(value, max_bytes)
     if len(value) > max_bytes:
         return None
-    plain = True
+    flat = True
     for item in value.values():
         kind = type(item)
         if kind is str:
             if len(item) > max_bytes:
                 return None
         elif kind not in LEAVES:
-            if _is_large(kind, item, max_bytes):
+            look = _look(item, max_bytes)
+            if look is None:
                 return None
-            plain = False
-    return plain
+            flat = flat and look
+    return flat
 
 
-def _is_large(kind: type, value: Any, max_bytes: int) -> bool:
+def _look(value: Any, max_bytes: int) -> bool | None:
+    kind = type(value)
     if kind is str:
-        return len(value) > max_bytes
-    return kind not in LEAVES and _estimate(value, max_bytes, _is_nested) > max_bytes
+        return True if len(value) <= max_bytes else None
+    if kind is float:
+        return isfinite(value)
+    if kind in LEAVES:
+        return True
+    return False if _estimate(value, max_bytes, _is_nested) <= max_bytes else None
 
 
 def _estimate(value: Any, enough: int, is_nested: Callable[[Any], bool]) -> int:
