@@ -1,6 +1,7 @@
 """`dlq`: the dead letters."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from tracequeue_worker.cli.connections import streams
 from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, printable, run, say, table
+from tracequeue_worker.cli.times import clock_time
 from tracequeue_worker.dead_letter_stream import DeadLetter, DeadLetters, Group
 from tracequeue_worker.settings import WorkerSettings
 
@@ -57,7 +59,7 @@ def show(
     if as_json:
         print_json(letter_document(letter))
         return
-    print_lines(table("fact", "value", rows=[["id", letter.id], *letter.facts.items()]))
+    print_lines(table("fact", "value", rows=[["id", letter.id], *_readable(letter.facts)]))
     for name, value in letter.fields.items():
         print_lines(Text(f"{name.decode('utf-8', 'replace')}: {value[:200]!r}", style="dim"))
     print_lines(original_text(letter))
@@ -69,6 +71,11 @@ def original_text(letter: DeadLetter) -> Text:
     cut = len(content) - SHOWN_CHARACTERS
     more = f"\n… {cut} more characters: --json has them" if cut > 0 else ""
     return Text("\n" + printable(content[:SHOWN_CHARACTERS].rstrip("\n"))).append(more, style="dim")
+
+
+def _readable(facts: Mapping[str, str | int]) -> list[list[object]]:
+    """The facts for people: the time as such."""
+    return [[name, clock_time(value) if name == "first_seen" else value] for name, value in facts.items()]
 
 
 def letter_document(letter: DeadLetter) -> dict[str, Any]:

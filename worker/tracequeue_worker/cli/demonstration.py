@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from tracequeue_worker.cli.dead_letters import letter_document, original_text
-from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, reported, say, table
+from tracequeue_worker.cli.output import AsJson, Exit, counted, print_json, print_lines, reported, say, table
 from tracequeue_worker.cli.serving import DataDir
 from tracequeue_worker.cli.tree import trace_document, trace_tree
 from tracequeue_worker.demo.run import Demonstration, run_demo
@@ -37,7 +37,7 @@ def _show(seen: Demonstration) -> None:
     print_lines(_account(seen))
     say(
         f"\n{seen.traces} traces, {seen.incomplete} incomplete; worker {seen.killed} was killed with "
-        f"{seen.killed_holding} frames in its hands; "
+        f"{counted(seen.killed_holding, 'frame')} in its hands; "
         + ("every event is accounted for" if seen.closes else "THE ACCOUNT DOES NOT CLOSE"),
         "green" if seen.closes else "bold red",
     )

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
+from rich.text import Text
 
 from tracequeue.events import INT64
 from tracequeue_worker.backlog import Backlog, read_backlog
@@ -132,12 +133,18 @@ def _trace_table(found: list[Trace]) -> Any:
     rows = [
         [
             one.trace_id, one.pipeline_name, f"{one.start_time:%Y-%m-%d %H:%M:%S}", duration(one.duration_ms),
-            status_text(one.state), one.completeness, one.stored_spans, one.telegram_id, (one.error or "")[:60],
+            _state(one), one.stored_spans, one.telegram_id, (one.error or "").partition(":")[0][:60],
         ]
         for one in found
     ]  # fmt: skip
-    columns = ("trace", "pipeline", "start (UTC)", "duration", "status", "rows", "spans", "telegram", "error")
+    columns = ("trace", "pipeline", "start (UTC)", "duration", "status", "spans", "telegram", "error")
     return table(*columns, rows=rows, right=("duration", "spans", "telegram"))
+
+
+def _state(one: Trace) -> Text:
+    """How the trace stands, and whether rows of it are missing."""
+    text = status_text(one.state)
+    return text if one.completeness == "complete" else text.append(f", {one.completeness}", style="yellow")
 
 
 def _uuid(text: str) -> UUID:

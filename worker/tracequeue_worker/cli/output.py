@@ -19,6 +19,10 @@ from tracequeue_worker.errors import Fatal, MissingExtra, Transient, Unreachable
 
 Result = TypeVar("Result")
 
+FOLDED = ("error", "value", "dropped", "")
+"""Columns that give way where a terminal is narrow."""
+NARROWEST_TABLE = 120
+"""In a narrower terminal a row goes on in the next line: a cut id is of no use."""
 PIPE_WIDTH = 100_000
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """All but tab and newline."""
@@ -57,11 +61,14 @@ def print_json(value: Any) -> None:
 def print_lines(renderable: Any) -> None:
     """The result, for people. A terminal folds long cells; a pipe gets every row on one line, without padding."""
     if sys.stdout.isatty():
-        Console(highlight=False).print(renderable)
-        return
-    console = Console(highlight=False, width=PIPE_WIDTH)
-    with console.capture() as captured:
+        console = Console(highlight=False)
+        if isinstance(renderable, Table):
+            console.width = max(console.width, NARROWEST_TABLE)
         console.print(renderable)
+        return
+    wide = Console(highlight=False, width=PIPE_WIDTH)
+    with wide.capture() as captured:
+        wide.print(renderable)
     for line in captured.get().removesuffix("\n").split("\n"):
         print(line.rstrip())  # noqa: T201
 
@@ -70,7 +77,9 @@ def table(*columns: str, rows: Sequence[Sequence[object]], right: Sequence[str] 
     """A table of plain values; nothing in them is markup."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", no_wrap=column in ("trace", "id"))
+        made.add_column(
+            column, justify="right" if column in right else "left", no_wrap=column not in FOLDED, overflow="ellipsis"
+        )
     for row in rows:
         made.add_row(
             *(value if isinstance(value, Text) else Text("-" if value is None else one_line(value)) for value in row)
@@ -81,6 +90,10 @@ def table(*columns: str, rows: Sequence[Sequence[object]], right: Sequence[str] 
 def one_line(value: object) -> str:
     """Foreign text as one printable line."""
     return printable(" ".join(str(value).split()))
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import typer
 from tracequeue_worker import migrate as migrations
 from tracequeue_worker import service
 from tracequeue_worker.cli import progress
-from tracequeue_worker.cli.output import AsJson, Exit, print_json, reported, run, say
+from tracequeue_worker.cli.output import AsJson, Exit, counted, print_json, reported, run, say
 from tracequeue_worker.embedded import DATA_DIR, servers
 from tracequeue_worker.embedded.workers import WorkerProcess, environment_of, worker_processes
 from tracequeue_worker.logs import set_up_logging
@@ -95,7 +95,8 @@ def _announce(urls: dict[str, str], workers: int, as_json: bool) -> None:
     for name, url in urls.items():
         typer.echo(f"export {name}='{url}'")
     say(
-        f"{workers} worker(s) running. Give a bot the first line; look with `tracequeue traces` and both lines.",
+        f"{counted(workers, 'worker')} running. Give a bot the first line; "
+        "look with `tracequeue traces` and both lines.",
         "green",
     )
     say("Ctrl-C stops everything; the data stays.", "dim")

@@ -20,3 +20,13 @@ def moment(text: str | None, option: str) -> datetime | None:
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is neither like 30m, 2h, 7d nor a date", param_hint=option) from None
+
+
+def clock_time(microseconds: object) -> object:
+    """A time since the epoch for people; what is none, as it is."""
+    if not isinstance(microseconds, int):
+        return microseconds
+    try:
+        return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OverflowError, ValueError, OSError):
+        return microseconds

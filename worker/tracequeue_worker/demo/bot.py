@@ -13,28 +13,10 @@ from contextlib import suppress
 
 from tracequeue import TraceContext, current_span, init_collector, span, traced_span
 
-WORDS = [
-    "plan",
-    "learner",
-    "asked",
-    "leaves",
-    "room",
-    "repeat",
-    "hard",
-    "part",
-    "twice",
-    "week",
-    "short",
-    "exercise",
-    "each",
-    "day",
-    "worth",
-    "more",
-    "long",
-    "nobody",
-    "finishes",
-    "because",
-]
+WORDS = (
+    *("plan", "learner", "asked", "leaves", "room", "repeat", "hard", "part", "twice", "week"),
+    *("short", "exercise", "each", "day", "worth", "more", "long", "nobody", "finishes", "because"),
+)
 AT_ONCE = 8
 
 

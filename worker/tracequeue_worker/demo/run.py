@@ -109,7 +109,7 @@ async def _perform(
             poison = await _send_poison(client, membership)
             say("sent a poison record by hand, with a good one in the same frame")
             holding = await _kill_midway(client, membership, workers[0], bot)
-            say(f"killed worker {workers[0].consumer} with SIGKILL, {holding} frames in its hands")
+            say(f"killed worker {workers[0].consumer} with SIGKILL; frames in its hands: {holding}")
             journal = await _journal(bot)
         finally:
             bot.kill()
