@@ -10,9 +10,8 @@ import asyncpg
 
 from tracequeue.events import SpanEvent, TraceEnded, TraceStarted
 from tracequeue_worker.database import transaction
-from tracequeue_worker.records import SpanRow, TraceRow
+from tracequeue_worker.records import DAY, SpanRow, TraceRow
 from tracequeue_worker.rows import EPOCH, ended_row, microseconds, span_row, started_row
-from tracequeue_worker.sinks.batch import DAY
 from tracequeue_worker.sinks.partitions import Partitions
 from tracequeue_worker.sinks.staging import insert_spans, merge_traces, stage
 from tracequeue_worker.sql import statement
@@ -101,11 +100,14 @@ class TraceRepo:
     ) -> list[Statistics]:
         """Counts, failures and durations of what ended, by name; of the last day unless `since` is given."""
         end = until or datetime.now(UTC)
-        query = statement(f"stats_by_{by}" if name is None else f"stats_of_{by}")
-        rows = await self._pool.fetch(
-            query, since or end - timedelta(days=1), end, *([name] if name is not None else [])
-        )
-        return [Statistics(**_fields(row)) for row in rows]
+        conditions: list[tuple[str, Any]] = [
+            ("start_time >= {}", since or end - timedelta(days=1)),
+            ("start_time < {}", end),
+            (f"{by}_name = {{}}", name),
+        ]
+        where, values = _conjunction(conditions, first=1)
+        query = statement(f"stats_by_{by}").format(conditions=where)
+        return [Statistics(**_fields(row)) for row in await self._pool.fetch(query, *values)]
 
     async def get_accounts(self) -> list[EmitterAccount]:
         """The account of every emitter, and one of all frames without an emitter."""

@@ -1,3 +1,4 @@
+-- Of the spans. Only the conditions that were asked for, so that each gets a plan of its own.
 SELECT
     span_name AS name,
     count(*) AS count,
@@ -6,6 +7,6 @@ SELECT
     percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) AS p95_ms,
     percentile_cont(0.99) WITHIN GROUP (ORDER BY duration_ms) AS p99_ms
 FROM public.pipeline_spans
-WHERE start_time >= $1 AND start_time < $2
+WHERE {conditions}
 GROUP BY span_name
 ORDER BY span_name
