@@ -73,9 +73,6 @@ CREATE TABLE IF NOT EXISTS public.pipeline_frames (
     PRIMARY KEY (emitter_id, partition, seq)
 );
 
--- The rate of the last minute.
-CREATE INDEX IF NOT EXISTS pipeline_frames_by_commit ON public.pipeline_frames USING brin (committed_at);
-
 -- The rate at which events were stored of late; rows come in this order.
 CREATE INDEX IF NOT EXISTS pipeline_frames_by_commit ON public.pipeline_frames USING brin (committed_at);
 
