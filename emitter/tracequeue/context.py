@@ -10,6 +10,7 @@ from uuid import UUID
 
 from tracequeue.collector import get_collector
 from tracequeue.current import Scope, current, get_current_trace_id, leave
+from tracequeue.events import INT64
 from tracequeue.ids import new_trace_id
 from tracequeue.lines import TraceFacts, ended_line, started_line
 from tracequeue.site import checked_name
@@ -22,7 +23,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _sampling = random.Random()  # noqa: S311 - its own generator: the bot may seed the global one
-INT64 = 2**63
 logger = logging.getLogger("tracequeue")
 
 

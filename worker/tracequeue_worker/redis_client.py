@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -30,15 +29,13 @@ def reading_client(url: str, block_ms: int) -> Redis:
 
 
 def _client(url: str, timeout: float) -> Redis:
-    scheme, separator, rest = url.partition("://")
-    options: dict[str, Any] = {
-        "protocol": 2,
-        "decode_responses": False,
-        "retry": Retry(NoBackoff(), 0),
-        "socket_timeout": timeout,
-        "socket_connect_timeout": CONNECT_SECONDS,
-    }
-    return Redis.from_url(scheme.replace("valkey", "redis") + separator + rest, **options)
+    return Redis.from_url(
+        url,
+        protocol=2,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=timeout,
+        socket_connect_timeout=CONNECT_SECONDS,
+    )
 
 
 @asynccontextmanager
