@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -20,9 +20,7 @@ from tracequeue_worker.errors import Fatal, MissingExtra, Transient, Unreachable
 Result = TypeVar("Result")
 
 FOLDED = ("error", "value", "dropped", "")
-"""Columns that give way where a terminal is narrow."""
-NARROWEST_TABLE = 120
-"""In a narrower terminal a row goes on in the next line: a cut id is of no use."""
+"""Columns that give way where a terminal is narrow. The others never do: a cut id is of no use."""
 PIPE_WIDTH = 100_000
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """All but tab and newline."""
@@ -63,7 +61,8 @@ def print_lines(renderable: Any) -> None:
     if sys.stdout.isatty():
         console = Console(highlight=False)
         if isinstance(renderable, Table):
-            console.width = max(console.width, NARROWEST_TABLE)
+            needed = console.measure(renderable, options=console.options.update(width=PIPE_WIDTH)).minimum
+            console.width = max(console.width, needed)
         console.print(renderable)
         return
     wide = Console(highlight=False, width=PIPE_WIDTH)
@@ -76,15 +75,21 @@ def print_lines(renderable: Any) -> None:
 def table(*columns: str, rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> Table:
     """A table of plain values; nothing in them is markup."""
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(
-            column, justify="right" if column in right else "left", no_wrap=column not in FOLDED, overflow="ellipsis"
-        )
-    for row in rows:
-        made.add_row(
-            *(value if isinstance(value, Text) else Text("-" if value is None else one_line(value)) for value in row)
-        )
+    cells = [[_cell(value) for value in row] for row in rows]
+    for number, column in enumerate(columns):
+        justify: JustifyMethod = "right" if column in right else "left"
+        if column in FOLDED:
+            made.add_column(column, justify=justify, overflow="ellipsis")
+        else:
+            longest = max((row[number].cell_len for row in cells), default=0)
+            made.add_column(column, justify=justify, no_wrap=True, min_width=max(longest, len(column)))
+    for row in cells:
+        made.add_row(*row)
     return made
+
+
+def _cell(value: object) -> Text:
+    return value if isinstance(value, Text) else Text("-" if value is None else one_line(value))
 
 
 def one_line(value: object) -> str:
