@@ -10,12 +10,12 @@ import asyncpg
 
 from tracequeue.events import SpanEvent, TraceEnded, TraceStarted
 from tracequeue_worker.database import transaction
+from tracequeue_worker.read_models import Cursor, EmitterAccount, Span, Statistics, Trace
 from tracequeue_worker.records import DAY, SpanRow, TraceRow
 from tracequeue_worker.rows import EPOCH, ended_row, microseconds, span_row, started_row
 from tracequeue_worker.sinks.partitions import Partitions
 from tracequeue_worker.sinks.staging import insert_spans, merge_traces, stage
 from tracequeue_worker.sql import statement
-from tracequeue_worker.stored import Cursor, EmitterAccount, Span, Statistics, Trace
 
 JSON_COLUMNS = frozenset({"dropped", "metadata", "input_data", "output_data", "attributes", "truncated", "lost"})
 BEGINNING, END = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)

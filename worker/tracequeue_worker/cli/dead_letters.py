@@ -11,7 +11,7 @@ from rich.text import Text
 from tracequeue_worker.cli.connections import streams
 from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, printable, run, say, table
 from tracequeue_worker.cli.times import clock_time
-from tracequeue_worker.dead_letter_stream import DeadLetter, DeadLetters, Group
+from tracequeue_worker.dead_letter_reader import DeadLetter, DeadLetters, Group
 from tracequeue_worker.settings import WorkerSettings
 
 LETTER_ID = re.compile(r"(\d{1,4}:)?\d{1,19}-\d{1,19}")

@@ -13,8 +13,8 @@ from tracequeue_worker.cli.connections import repository, streams
 from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, run, say, table
 from tracequeue_worker.cli.times import moment
 from tracequeue_worker.cli.tree import duration, status_text, trace_document, trace_tree
+from tracequeue_worker.read_models import EmitterAccount, Span, Trace
 from tracequeue_worker.settings import WorkerSettings
-from tracequeue_worker.stored import EmitterAccount, Span, Trace
 
 LISTED_AT_MOST = 1_000
 

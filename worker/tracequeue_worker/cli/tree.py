@@ -9,7 +9,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from tracequeue_worker.cli.output import one_line
-from tracequeue_worker.stored import Span, Trace
+from tracequeue_worker.read_models import Span, Trace
 
 COLOURS = {"ok": "green", "error": "red", "cancelled": "yellow", "running": "cyan", "abandoned": "magenta"}
 SHOWN_CHARACTERS = 300

@@ -20,14 +20,14 @@ from redis.asyncio import Redis
 from tracequeue_worker import migrate as migrations
 from tracequeue_worker.backlog import read_backlog
 from tracequeue_worker.database import create_pool
-from tracequeue_worker.dead_letter_stream import DeadLetter, DeadLetters
+from tracequeue_worker.dead_letter_reader import DeadLetter, DeadLetters
 from tracequeue_worker.embedded import servers
 from tracequeue_worker.embedded.workers import WorkerProcess, environment_of, worker_processes
 from tracequeue_worker.errors import WorkerError
+from tracequeue_worker.read_models import EmitterAccount, Span, Trace
 from tracequeue_worker.redis_client import command_client
 from tracequeue_worker.repo import TraceRepo
 from tracequeue_worker.settings import WorkerSettings
-from tracequeue_worker.stored import EmitterAccount, Span, Trace
 from tracequeue_worker.streams import Membership
 
 PIPELINES = 300
