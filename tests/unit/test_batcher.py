@@ -5,7 +5,7 @@ import asyncio
 from tests.fixtures.decoded import decoded, span_row
 from tests.fixtures.polling import eventually
 from tracequeue_worker.batcher import Batcher
-from tracequeue_worker.records import DecodedFrame
+from tracequeue_worker.records import DAY, MOST_DAYS, DecodedFrame, Rejection
 
 LONG = 3_600_000
 
@@ -56,6 +56,25 @@ async def test_frames_of_no_rows_count_too() -> None:
     await batcher.add(frame(rows=0))
     await batcher.add(frame(rows=0))
     assert len(await batcher.take()) == 2
+
+
+async def test_refused_events_count_too() -> None:
+    batcher = Batcher(rows=6, size=1000, linger_ms=LONG)
+    refused = [Rejection(line, "schema", "x") for line in range(3)]
+    await batcher.add(decoded(events=3, rejections=refused))
+    await batcher.add(decoded(span_row(), events=3, rejections=refused[1:]))
+    assert len(await batcher.take()) == 2
+
+
+async def test_closes_before_too_many_days() -> None:
+    batcher = Batcher(rows=10_000, size=1_000_000, linger_ms=LONG)
+    year, two_days = ([span_row(start_time=day * DAY) for day in days] for days in (range(MOST_DAYS), (5, MOST_DAYS)))
+    await batcher.add(decoded(*year))
+    second = asyncio.create_task(batcher.add(decoded(*two_days)))
+    assert [one.rows for one in await batcher.take()] == [MOST_DAYS]
+    await second
+    await batcher.close()
+    assert [one.rows for one in await batcher.take()] == [2]
 
 
 async def test_it_holds_one_batch_and_no_more() -> None:

@@ -58,8 +58,14 @@ def test_an_error_text_of_any_kind_is_bounded_bytes() -> None:
     assert len(letter[b"error"]) <= 2000
 
 
-def test_the_ledger_may_name_an_event_of_a_frame_that_is_unreadable_this_time() -> None:
-    body = ndjson(span())
-    whole, event = letters({b"body": zstd.compress(body), b"enc": b"zst"}, Rejection(3, "schema", "x"))
-    assert event[b"index"] == b"3"
-    assert event[b"raw"] == whole[b"raw"]
+def test_the_ledger_may_name_events_of_a_frame_that_is_unreadable_this_time() -> None:
+    unreadable = entry({b"body": zstd.compress(ndjson(span())), b"enc": b"zst"}, b"5-1")
+    named = [Rejection(line, "schema", "x") for line in (3, 4)]
+    (letter,) = dead_letters(DECODER.decode(unreadable), named, "worker-1")
+    assert letter[b"index"] == b"3"
+    assert (letter[b"raw"], letter[b"field:enc"]) == (unreadable.fields[b"body"], b"zst")
+
+
+def test_a_large_meta_is_not_repeated_for_thousands_of_events() -> None:
+    fields = frame(*[b"{"] * 1000, meta=b'{"service":"%s"}' % (b"s" * 5000))
+    assert all(b"field:meta" not in letter for letter in letters(fields))

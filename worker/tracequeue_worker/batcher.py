@@ -1,9 +1,9 @@
-"""Frames -> batches, closed by rows, bytes or age. It holds one batch at most: whoever adds to a full one waits."""
+"""Frames -> batches, closed by rows, bytes, days or age. It holds one at most: whoever adds to a full one waits."""
 
 import asyncio
 from collections import deque
 
-from tracequeue_worker.records import DecodedFrame
+from tracequeue_worker.records import MOST_DAYS, DecodedFrame
 
 
 class Batcher:
@@ -19,6 +19,7 @@ class Batcher:
         self._frames: deque[DecodedFrame] = deque()
         self._rows = 0
         self._size = 0
+        self._days: set[int] = set()
         self._opened_at = 0.0
         self._closed = False
         self._turned_away = False
@@ -33,6 +34,7 @@ class Batcher:
             self._frames.append(frame)
             self._rows += _rows(frame)
             self._size += frame.size
+            self._days |= frame.days
             self._change.notify_all()
 
     async def close(self) -> None:
@@ -49,6 +51,7 @@ class Batcher:
             batch = list(self._frames)
             self._frames.clear()
             self._rows = self._size = 0
+            self._days.clear()
             self._turned_away = False
             self._change.notify_all()
             return batch
@@ -66,7 +69,11 @@ class Batcher:
         return self._turned_away or self._rows >= self._most_rows or self._size >= self._most_bytes
 
     def _fits(self, frame: DecodedFrame) -> bool:
-        room = self._rows + _rows(frame) <= self._most_rows and self._size + frame.size <= self._most_bytes
+        room = (
+            self._rows + _rows(frame) <= self._most_rows
+            and self._size + frame.size <= self._most_bytes
+            and len(self._days | frame.days) <= MOST_DAYS
+        )
         self._turned_away = bool(self._frames) and not room
         if self._turned_away:
             self._change.notify_all()
@@ -74,5 +81,5 @@ class Batcher:
 
 
 def _rows(frame: DecodedFrame) -> int:
-    """A frame of no rows is work too: it has a row in the ledger."""
-    return max(frame.rows, 1)
+    """What is refused is work too, and so is a frame of nothing: it has a row in the ledger."""
+    return max(frame.rows + len(frame.rejections), 1)

@@ -6,6 +6,7 @@ compressed if it was, and its other fields as `field:<name>`: together they are 
 
 import time
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Final
 
 from tracequeue.errors import FrameRejected
@@ -16,19 +17,27 @@ ERROR_BYTES: Final = 2_000
 LARGEST_LINE: Final = MAX_EVENT_BYTES
 LARGEST_BODY: Final = MAX_ENTRY_BYTES
 LARGEST_FIELDS: Final = 64 * 1024
-"""Bound of the fields other than the body, together; beyond, the letter cannot be sent again as it is."""
+MOST_FIELDS: Final = 500
+"""Bounds of the fields other than the body, together; beyond, the letter cannot be sent again as it is. A Redis script
+can pass on about 8,000 values at once."""
 
 Fields = dict[bytes, bytes]
 
 
 def dead_letters(frame: DecodedFrame, rejections: Iterable[Rejection], worker: str) -> list[Fields]:
-    """One dead letter for each rejection of a frame. `deliveries` is added where the letter is written."""
+    """One dead letter for each rejection of a frame. `deliveries` is added where the letter is written.
+
+    The ledger may name many events of an entry that is unreadable this time: then one letter keeps all of the entry.
+    """
     rejections = list(rejections)
     lines = _lines(frame.entry) if any(rejection.index is not None for rejection in rejections) else []
-    return [_letter(frame, rejection, lines, worker) for rejection in rejections]
+    if not lines:
+        rejections = rejections[:1]
+    meta = _shared_meta(frame.entry, len(rejections))
+    return [_letter(frame, rejection, lines, meta, worker) for rejection in rejections]
 
 
-def _letter(frame: DecodedFrame, rejection: Rejection, lines: list[bytes], worker: str) -> Fields:
+def _letter(frame: DecodedFrame, rejection: Rejection, lines: list[bytes], meta: Fields, worker: str) -> Fields:
     entry = frame.entry
     letter = {
         b"reason": rejection.reason.encode(),
@@ -45,19 +54,21 @@ def _letter(frame: DecodedFrame, rejection: Rejection, lines: list[bytes], worke
     letter[b"index"] = b"%d" % rejection.index
     if rejection.index >= len(lines):
         return letter | _original_entry(entry)
-    return letter | _original_line(entry, lines[rejection.index])
+    line = lines[rejection.index]
+    return letter | _raw(line, LARGEST_LINE, len(line)) | meta
 
 
-def _original_line(entry: Entry, line: bytes) -> Fields:
+def _shared_meta(entry: Entry, letters: int) -> Fields:
+    """The frame's `meta` for the letters of its events, unless their copies together would be larger than any entry."""
     meta = {b"field:meta": entry.fields[b"meta"]} if b"meta" in entry.fields else {}
-    return _raw(line, LARGEST_LINE, len(line)) | (meta if _size(meta) <= LARGEST_FIELDS else {})
+    return meta if _size(meta) <= LARGEST_FIELDS and _size(meta) * letters <= MAX_ENTRY_BYTES else {}
 
 
 def _original_entry(entry: Entry) -> Fields:
     others = {b"field:" + name: value for name, value in entry.fields.items() if name != b"body"}
     body = entry.fields.get(b"body")
     original = _raw(body or b"", LARGEST_BODY, entry.size)
-    if _size(others) <= LARGEST_FIELDS:
+    if _size(others) <= LARGEST_FIELDS and len(others) <= MOST_FIELDS:
         return original | others
     return original | {b"resendable": b"0"} | _bounded(others)
 
@@ -68,10 +79,10 @@ def _raw(content: bytes, limit: int, size: int) -> Fields:
 
 
 def _bounded(fields: Mapping[bytes, bytes]) -> Fields:
-    """The first fields, each cut, as far as the bound goes."""
+    """The first fields, each cut, as far as the bounds go."""
     kept: Fields = {}
     room = LARGEST_FIELDS
-    for name, value in fields.items():
+    for name, value in islice(fields.items(), MOST_FIELDS):
         if room <= len(name):
             break
         kept[name] = value[: min(room - len(name), 4096)]

@@ -14,7 +14,7 @@ from tracequeue.errors import FrameRejected, SettingsError
 from tracequeue.events import ANY_EVENT, SpanEvent, TraceStarted
 from tracequeue.frame import MAX_EVENT_BYTES, MAX_EVENTS, Account, Frame, identity, unpack
 from tracequeue_worker.foreign import Refused, clean, read_foreign, suspicious
-from tracequeue_worker.records import DecodedFrame, Entry, Rejection
+from tracequeue_worker.records import DAY, MOST_DAYS, DecodedFrame, Entry, Rejection
 from tracequeue_worker.rows import EPOCH, MICROSECOND, ended_row, microseconds, span_row, started_row
 from tracequeue_worker.settings import WorkerSettings
 
@@ -69,6 +69,8 @@ class Decoder:
             size=entry.size + len(frame.body),
         )
         self._read_lines(frame, decoded)
+        if len(decoded.days) > MOST_DAYS:
+            _refuse_days(decoded)
         return decoded
 
     def _read_lines(self, frame: Frame, decoded: DecodedFrame) -> None:
@@ -80,6 +82,16 @@ class Decoder:
                 _read_line(index, line, decoded, times, trace_ids, odd)
             except Refused as refused:
                 decoded.rejections.append(Rejection(index, refused.reason, refused.error[:ERROR_LENGTH]))
+
+
+def _refuse_days(decoded: DecodedFrame) -> None:
+    """Keep the latest days that one transaction can write."""
+    first = sorted(decoded.days)[-MOST_DAYS] * DAY
+    error = f"events of more than {MOST_DAYS} days in one frame, and this is not of the latest"
+    refused = [row.line for rows in (decoded.spans, decoded.traces) for row in rows if row.start_time < first]
+    decoded.spans[:] = [row for row in decoded.spans if row.start_time >= first]
+    decoded.traces[:] = [row for row in decoded.traces if row.start_time >= first]
+    decoded.rejections.extend(Rejection(line, "time_range", error) for line in sorted(refused))
 
 
 def _clean_description(frame: Frame) -> tuple[Mapping[str, Any], Account | None]:

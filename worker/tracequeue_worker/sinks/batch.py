@@ -14,8 +14,6 @@ StagedRow: TypeAlias = tuple[Any, ...]
 Refusal: TypeAlias = tuple[StagedRow, str, str]
 """A staged row, the code of the reason, and the error."""
 
-DAY = 86_400_000_000
-"""Microseconds."""
 NAME_LENGTH = 200
 TRACE_KEY = slice(2, 4)
 """Trace id and start of a staged row of a trace."""
@@ -73,8 +71,7 @@ class Batch:
 
     def days(self) -> set[int]:
         """The days since the epoch on which something of this batch starts."""
-        frames = [self.frames[number] for number in (*self.firsts.values(), *self.retried)]
-        return {row.start_time // DAY for frame in frames for rows in (frame.spans, frame.traces) for row in rows}
+        return {day for number in (*self.firsts.values(), *self.retried) for day in self.frames[number].days}
 
 
 def _wanted(frame: DecodedFrame, line: int | None) -> bool:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -50,12 +50,12 @@ def _pid(frame: DecodedFrame) -> int | None:
 
 
 def _started_at(frame: DecodedFrame) -> datetime | None:
-    """From RFC 3339 text with an offset; None where it is anything else."""
+    """From RFC 3339 text with an offset; None where it is anything else, or not within the calendar in UTC."""
     try:
         moment = datetime.fromisoformat(text(frame.meta.get("started_at")) or "")
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else None
 
 
 def _seen(frame: DecodedFrame) -> int:
