@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +91,9 @@ def test_up_serves_a_bot_until_it_is_interrupted(alone: Command, data_dir: Path)
 
 
 def test_up_stops_as_clean_at_sigterm_and_keeps_the_data(alone: Command, data_dir: Path) -> None:
-    for _ in range(2):
-        up = alone.start("up", "--json", "--data-dir", str(data_dir))
+    for interruptible in (True, False):
+        with sigint(signal.default_int_handler if interruptible else signal.SIG_IGN):
+            up = alone.start("up", "--json", "--data-dir", str(data_dir))
         assert up.stdout is not None
         assert json.loads(up.stdout.readline()).keys() == {"TRACEQUEUE_REDIS_URL", "TRACEQUEUE_DATABASE_URL"}
         up.terminate()
@@ -111,6 +112,16 @@ def test_a_second_up_in_the_folder_is_refused(alone: Command, data_dir: Path) ->
     finally:
         first.terminate()
         first.communicate()
+
+
+@contextmanager
+def sigint(handler: Any) -> Iterator[None]:
+    """What children inherit: in the background of a script they start with Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def commands_of_children(process: "subprocess.Popen[str]") -> Iterator[str]:

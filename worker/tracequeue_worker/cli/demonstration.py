@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from tracequeue_worker.cli.dead_letters import letter_document, original_text
-from tracequeue_worker.cli.output import AsJson, Exit, counted, print_json, print_lines, reported, say, table
+from tracequeue_worker.cli.output import AsJson, Exit, counted, own_name, print_json, print_lines, reported, say, table
 from tracequeue_worker.cli.serving import DataDir
 from tracequeue_worker.cli.tree import trace_document, trace_tree
 from tracequeue_worker.demo.run import Demonstration, run_demo
@@ -42,10 +42,7 @@ def _show(seen: Demonstration) -> None:
         "green" if seen.closes else "bold red",
     )
     if seen.closes:
-        say(
-            "look around: `tracequeue up` in one terminal; its two export lines and `tracequeue traces` in another",
-            "dim",
-        )
+        say(f"look around: `{own_name()} up` in one terminal, then `{own_name()} traces` in another", "dim")
 
 
 def _account(seen: Demonstration) -> Any:

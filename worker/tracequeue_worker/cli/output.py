@@ -3,10 +3,12 @@
 import asyncio
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -39,6 +41,14 @@ class Exit(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     INTERRUPTED = 130
+
+
+def own_name() -> str:
+    """How this command is typed here: its name where PATH has it, else the path of the environment's."""
+    if shutil.which("tracequeue"):
+        return "tracequeue"
+    path = Path(sys.executable).with_name("tracequeue")
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def say(text: str, style: str = "") -> None:

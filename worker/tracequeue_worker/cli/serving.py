@@ -1,6 +1,7 @@
 """`worker`, `migrate` and `up`: what runs."""
 
 import asyncio
+import shlex
 import signal
 import time
 from dataclasses import asdict
@@ -12,8 +13,8 @@ import typer
 from tracequeue_worker import migrate as migrations
 from tracequeue_worker import service
 from tracequeue_worker.cli import progress
-from tracequeue_worker.cli.output import AsJson, Exit, counted, print_json, reported, run, say
-from tracequeue_worker.embedded import DATA_DIR, servers
+from tracequeue_worker.cli.output import AsJson, Exit, counted, own_name, print_json, print_lines, reported, run, say
+from tracequeue_worker.embedded import DATA_DIR, servers, to_start
 from tracequeue_worker.embedded.workers import WorkerProcess, environment_of, worker_processes
 from tracequeue_worker.logs import set_up_logging
 from tracequeue_worker.settings import WorkerSettings
@@ -61,7 +62,7 @@ def migrate(
         print_json([{"file": one.file, "applied_at": one.applied_at} for one in found])
     for one in found if not as_json else []:
         done = f"applied {one.applied_at:%Y-%m-%d %H:%M:%S} UTC" if one.applied_at else "not applied"
-        say(f"{one.file}: {done if status else 'would be applied' if dry_run else 'applied'}")
+        print_lines(f"{one.file}: {done if status else 'would be applied' if dry_run else 'applied'}")
     if not found and not as_json:
         say("nothing to apply: the database is up to date", "green")
     if status and any(one.applied_at is None for one in found):
@@ -74,32 +75,33 @@ def up(
     as_json: AsJson = False,
 ) -> None:
     """Everything on this machine: Redis and Postgres where none are given, migrations, workers. Ctrl-C ends it."""
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with reported():
         settings = WorkerSettings.load()
-        say("starting Redis and Postgres")
+        missing = to_start(settings)
+        if missing:
+            say(f"starting {' and '.join(missing.values())}")
         with servers(settings, data_dir) as running:
             run(lambda: migrations.migrate(running.database_url))
             environment = environment_of(settings, running)
             names = [f"up-{number}" for number in range(1, workers + 1)]
-            urls = {"TRACEQUEUE_REDIS_URL": running.redis_url, "TRACEQUEUE_DATABASE_URL": running.database_url}
+            urls = {f"TRACEQUEUE_{field.upper()}": getattr(running, field) for field in missing}
             with worker_processes(names, environment) as processes:
                 _announce(urls, workers, as_json)
                 _watch(processes)
 
 
 def _announce(urls: dict[str, str], workers: int, as_json: bool) -> None:
+    """Where the embedded servers are. A URL that was given is known, and may hold a password."""
     if as_json:
         print_json(urls)
         return
     for name, url in urls.items():
-        typer.echo(f"export {name}='{url}'")
-    say(
-        f"{counted(workers, 'worker')} running. Give a bot the first line; "
-        "look with `tracequeue traces` and both lines.",
-        "green",
-    )
-    say("Ctrl-C stops everything; the data stays.", "dim")
+        typer.echo(f"export {name}={shlex.quote(url)}")
+    say(f"{counted(workers, 'worker')} running", "green")
+    if urls:
+        say(f"paste these lines into another terminal: for your bot, and for `{own_name()} traces`")
+    say("Ctrl-C stops everything; the data stays", "dim")
 
 
 def _watch(processes: list[WorkerProcess]) -> None:

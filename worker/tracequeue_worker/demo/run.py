@@ -21,7 +21,7 @@ from tracequeue_worker import migrate as migrations
 from tracequeue_worker.backlog import read_backlog
 from tracequeue_worker.database import create_pool
 from tracequeue_worker.dead_letter_reader import DeadLetter, DeadLetters
-from tracequeue_worker.embedded import servers
+from tracequeue_worker.embedded import servers, to_start
 from tracequeue_worker.embedded.workers import WorkerProcess, environment_of, worker_processes
 from tracequeue_worker.errors import WorkerError
 from tracequeue_worker.read_models import EmitterAccount, Span, Trace
@@ -81,7 +81,8 @@ class Demonstration:
 
 def run_demo(settings: WorkerSettings, data_dir: Path, say: Say) -> Demonstration:
     """Raises `DemoFailed`, `Unreachable` or `MissingExtra`. Everything it started has ended when it returns."""
-    say("starting Redis and Postgres")
+    if missing := to_start(settings):
+        say(f"starting {' and '.join(missing.values())}")
     with servers(settings, data_dir) as running:
         applied = asyncio.run(migrations.migrate(running.database_url))
         say(f"database ready ({len(applied)} migrations applied)")

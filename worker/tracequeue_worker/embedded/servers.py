@@ -20,18 +20,24 @@ class Servers:
     database_url: str = field(repr=False)
 
 
+def to_start(settings: WorkerSettings) -> dict[str, str]:
+    """The servers that the settings do not name: field and product."""
+    products = {"redis_url": "Redis", "database_url": "Postgres"}
+    return {field: product for field, product in products.items() if field not in settings.model_fields_set}
+
+
 @contextmanager
 def servers(settings: WorkerSettings, data_dir: Path = DATA_DIR) -> Iterator[Servers]:
     """Give the URLs that `settings` was given, and run embedded servers in `data_dir` for those it was not given.
 
     Raises `MissingExtra` or `Unreachable`.
     """
-    given = settings.model_fields_set
+    missing = to_start(settings)
     redis_url, database_url = settings.redis_url.get_secret_value(), settings.database_url.get_secret_value()
     with ExitStack() as stack:
-        if "redis_url" not in given:
+        if "redis_url" in missing:
             redis_url = stack.enter_context(_redis(data_dir))
-        if "database_url" not in given:
+        if "database_url" in missing:
             database_url = stack.enter_context(_postgres(data_dir))
         yield Servers(redis_url, database_url)
 
