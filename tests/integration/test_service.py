@@ -212,3 +212,16 @@ async def pending(client: Redis, prefix: str) -> int:
     with suppress(ResponseError):
         return int((await client.xpending(events_key(prefix, 0), "persist"))["pending"])
     return 0
+
+
+async def test_unknown_fields_and_contradicting_spans_are_counted(
+    settings: Settings, redis_client: Redis, prefix: str, migrated_database_url: str
+) -> None:
+    key = events_key(prefix, 0)
+    once = span()
+    await redis_client.xadd(key, frame(once | {"colour": "red", "size": 3}, seq=1))
+    await redis_client.xadd(key, frame(once | {"output_data": "another"}, seq=2))
+
+    report = await run(settings(database_url=migrated_database_url), drain=True)
+
+    assert (report.ignored_fields, report.span_conflicts, report.dead_letters) == (2, 1, 0)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 from pydantic import ValidationError
 
-from tracequeue.errors import FrameRejected, SettingsError
+from tracequeue.errors import FrameRejected
 from tracequeue.events import ANY_EVENT, SpanEvent, TraceStarted
 from tracequeue.frame import MAX_EVENT_BYTES, MAX_EVENTS, Account, Frame, identity, unpack
 from tracequeue_worker.foreign import Refused, clean, read_foreign, suspicious
@@ -29,13 +29,7 @@ class TimeWindow(NamedTuple):
 
     @classmethod
     def of(cls, settings: WorkerSettings) -> Self:
-        try:
-            first = date.fromisoformat(settings.past_limit)
-        except ValueError as error:
-            raise SettingsError(
-                f"TRACEQUEUE_PAST_LIMIT={settings.past_limit!r}: must be a day such as 2000-01-01"
-            ) from error
-        start = datetime(first.year, first.month, first.day, tzinfo=UTC)
+        start = datetime.combine(settings.past_limit, datetime.min.time(), UTC)
         return cls((start - EPOCH) // MICROSECOND, timedelta(days=settings.future_days) // MICROSECOND)
 
     def latest(self) -> int:
@@ -44,9 +38,13 @@ class TimeWindow(NamedTuple):
 
 
 class Decoder:
-    """Unpacks entries and validates every event against the models of the wire format."""
+    """Unpacks entries and validates every event against the models of the wire format.
+
+    `ignored_fields` counts what events say that the wire format does not know.
+    """
 
     def __init__(self, window: TimeWindow) -> None:
+        self.ignored_fields = 0
         self._window = window
 
     def decode(self, entry: Entry) -> DecodedFrame:
@@ -79,7 +77,7 @@ class Decoder:
         trace_ids: dict[Any, str] = {}
         for index, line in enumerate(frame.lines):
             try:
-                _read_line(index, line, decoded, times, trace_ids, odd)
+                self.ignored_fields += _read_line(index, line, decoded, times, trace_ids, odd)
             except Refused as refused:
                 decoded.rejections.append(Rejection(index, refused.reason, refused.error[:ERROR_LENGTH]))
 
@@ -104,7 +102,8 @@ def _clean_description(frame: Frame) -> tuple[Mapping[str, Any], Account | None]
 
 def _read_line(
     index: int, line: bytes, decoded: DecodedFrame, times: tuple[int, int], trace_ids: dict[Any, str], odd: bool
-) -> None:
+) -> int:
+    """Add the row of a line. Returns how many of its fields are unknown; raises `Refused`."""
     if len(line) > MAX_EVENT_BYTES:
         raise Refused("too_large", f"an event of {len(line)} bytes, the limit is {MAX_EVENT_BYTES}")
     try:
@@ -120,14 +119,16 @@ def _read_line(
     if trace_id is None:
         trace_id = trace_ids[text] = str(event.trace_id)
     start = _in_window("start_time", microseconds(event.start_time), times)
+    unknown = len(value) - len(event.model_fields_set)
     if isinstance(event, TraceStarted):
         decoded.traces.append(started_row(index, event, trace_id, start))
-        return
+        return unknown
     end = _in_window("end_time", microseconds(event.end_time), times)
     if isinstance(event, SpanEvent):
         decoded.spans.append(span_row(index, event, trace_id, start, end))
     else:
         decoded.traces.append(ended_row(index, event, trace_id, start, end))
+    return unknown
 
 
 def _unreadable(entry: Entry, error: FrameRejected) -> DecodedFrame:

@@ -63,6 +63,8 @@ class Pipeline:
         finally:
             self.report.unfinished = len(self.in_flight)
             self.report.vanished = self.reclaimer.vanished
+            self.report.ignored_fields = self.decoder.ignored_fields
+            self.report.span_conflicts = self.sink.span_conflicts
 
     async def _feed(self) -> None:
         try:

@@ -8,14 +8,16 @@ from tracequeue_worker.records import Stored
 @dataclass(slots=True)
 class WorkerReport:
     """Counts of one run. `known` frames were stored before and only settled here; `conflicts` are frame numbers used
-    twice; `unfinished` frames were read and left pending for others; `vanished` ones were deleted by someone else
-    before they were stored."""
+    twice, `span_conflicts` span ids used twice for different content; `ignored_fields` were unknown; `unfinished`
+    frames were read and left pending for others; `vanished` ones were deleted by someone before they were stored."""
 
     frames: int = 0
     events: int = 0
     rows: int = 0
     dead_letters: int = 0
     conflicts: int = 0
+    span_conflicts: int = 0
+    ignored_fields: int = 0
     known: int = 0
     unfinished: int = 0
     vanished: int = 0

@@ -14,6 +14,9 @@ class Sink(Protocol):
     (never `Poison`); then nothing of the batch may be acknowledged.
     """
 
+    span_conflicts: int
+    """Spans that came again under the same key with other content; the first stored stays."""
+
     async def open(self) -> None: ...
 
     async def write(self, frames: Sequence[DecodedFrame]) -> list[Stored]: ...

@@ -35,7 +35,6 @@ class PostgresSink:
         self._pool: asyncpg.Pool | None = None
         self._partitions = Partitions()
         self.span_conflicts = 0
-        """Spans that came again under the same key with other content; the first stored stays."""
 
     async def open(self) -> None:
         """Connect. Raises `Unreachable`, or `Fatal` where the schema is missing."""
