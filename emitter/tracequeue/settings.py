@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 import redis
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tracequeue.errors import SettingsError
 
@@ -16,6 +16,17 @@ UNPREFIXED = ("REDIS_URL", "DATABASE_URL")
 
 Capture: TypeAlias = Literal["full", "metadata", "off"]
 Redactor: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def _without_braces(prefix: str) -> str:
+    if "{" in prefix or "}" in prefix:
+        raise ValueError("must not contain braces: they mark the Redis Cluster hash tag")
+    return prefix
+
+
+KeyPrefix: TypeAlias = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_without_braces)]
+"""First part of every Redis key."""
+PartitionCount: TypeAlias = Annotated[int, Field(ge=1, le=1024)]
 
 
 class EmitterSettings(BaseModel):
@@ -28,8 +39,8 @@ class EmitterSettings(BaseModel):
 
     enabled: bool = True
     redis_url: str = Field(default="redis://127.0.0.1:6379/0", repr=False)
-    prefix: str = Field(default="tracequeue", min_length=1, max_length=100)
-    partitions: int = Field(default=1, ge=1, le=1024)
+    prefix: KeyPrefix = "tracequeue"
+    partitions: PartitionCount = 1
     service: str = Field(default="", max_length=200)
     environment: str = Field(default="", max_length=200)
     release: str = Field(default="", max_length=200)
@@ -61,13 +72,6 @@ class EmitterSettings(BaseModel):
             return cls(**(values | overrides))
         except ValidationError as error:
             raise settings_error(error, values | overrides) from None
-
-    @field_validator("prefix")
-    @classmethod
-    def _no_braces(cls, prefix: str) -> str:
-        if "{" in prefix or "}" in prefix:
-            raise ValueError("must not contain braces: they mark the Redis Cluster hash tag")
-        return prefix
 
     @field_validator("redis_url")
     @classmethod

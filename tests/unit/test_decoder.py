@@ -103,7 +103,7 @@ def test_times_outside_the_window(change: Callable[[int], dict[str, Any]]) -> No
 
 def test_a_bad_past_limit_is_named() -> None:
     with pytest.raises(SettingsError, match="TRACEQUEUE_PAST_LIMIT"):
-        TimeWindow.of(WorkerSettings(past_limit="yesterday"))
+        WorkerSettings.load(past_limit="yesterday")
 
 
 def test_what_postgres_refuses_is_replaced_and_said() -> None:

@@ -3,12 +3,13 @@
 import os
 import secrets
 import socket
+from datetime import date
 from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from tracequeue.settings import checked_redis_url, checked_url, settings_error
+from tracequeue.settings import KeyPrefix, PartitionCount, checked_redis_url, checked_url, settings_error
 
 
 def _default_consumer() -> str:
@@ -31,8 +32,8 @@ class WorkerSettings(BaseSettings):
         default=SecretStr("postgresql://127.0.0.1:5432/postgres"),
         validation_alias=AliasChoices("TRACEQUEUE_DATABASE_URL", "DATABASE_URL"),
     )
-    prefix: str = Field(default="tracequeue", min_length=1, max_length=100)
-    partitions: int = Field(default=1, ge=1, le=1024)
+    prefix: KeyPrefix = "tracequeue"
+    partitions: PartitionCount = 1
     group: str = Field(default="persist", min_length=1)
     consumer: str = Field(default_factory=_default_consumer, min_length=1)
     sink: Literal["postgres"] = "postgres"
@@ -42,7 +43,7 @@ class WorkerSettings(BaseSettings):
     """How long a batch that is not full waits for more, from its first frame on."""
     min_idle_ms: int = Field(default=60_000, ge=1_000)
     """How long a frame may stay with a silent worker before another one takes it over."""
-    past_limit: str = "2000-01-01"
+    past_limit: date = date(2000, 1, 1)
     """Events that start before this day are dead letters (`time_range`)."""
     future_days: int = Field(default=7, ge=1, le=3650)
     """Events that start more than this many days ahead are dead letters (`time_range`)."""
@@ -57,12 +58,13 @@ class WorkerSettings(BaseSettings):
         except ValidationError as error:
             raise _named(error, given) from None
 
-    @field_validator("prefix")
+    @field_validator("past_limit", mode="before")
     @classmethod
-    def _no_braces(cls, prefix: str) -> str:
-        if "{" in prefix or "}" in prefix:
-            raise ValueError("must not contain braces: they mark the Redis Cluster hash tag")
-        return prefix
+    def _day(cls, day: str | date) -> date:
+        try:
+            return date.fromisoformat(str(day))
+        except ValueError:
+            raise ValueError("must be a day such as 2000-01-01") from None
 
     @field_validator("database_url")
     @classmethod
