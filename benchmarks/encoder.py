@@ -11,7 +11,7 @@ from time import perf_counter_ns
 
 import orjson
 
-from tracequeue.encoder import Notes, encode, encode_bounded
+from tracequeue.encoding import Notes, encode, encode_bounded
 from tracequeue.redaction import redact
 
 ROUNDS = 15

@@ -1,6 +1,6 @@
 """What a generator yields, collected for its span's output: bounded, and encoded when it passes by."""
 
-from tracequeue.encoder import Notes, encode
+from tracequeue.encoding import Notes, encode
 from tracequeue.span import Span
 
 LEFT_OUT = "items_left_out"

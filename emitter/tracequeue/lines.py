@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import orjson
 
-from tracequeue.encoder import Notes, clean_text, encode
+from tracequeue.encoding import Notes, clean_text, encode
 from tracequeue.trace import Trace
 
 SESSION_LENGTH = 500

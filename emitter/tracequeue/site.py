@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import orjson
 
-from tracequeue.encoder import clean_text
+from tracequeue.encoding import clean_text
 from tracequeue.events import NAME_LENGTH
 
 

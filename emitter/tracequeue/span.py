@@ -9,7 +9,7 @@ import orjson
 
 from tracequeue.arguments import Arguments
 from tracequeue.current import NOTHING, Facts, Scope, current, leave
-from tracequeue.encoder import Notes, encode, encode_bounded, stacktrace_text
+from tracequeue.encoding import Notes, encode, encode_bounded, stacktrace_text
 from tracequeue.site import Site, checked_name, site_of_block
 from tracequeue.trace import Trace
 

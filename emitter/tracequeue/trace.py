@@ -8,7 +8,7 @@ from uuid import UUID
 from tracequeue.buffer import Buffer
 from tracequeue.clock import Clock
 from tracequeue.current import Nothing
-from tracequeue.encoder import clean_text, error_text
+from tracequeue.encoding import clean_text, error_text
 from tracequeue.events import NAME_LENGTH
 from tracequeue.settings import EmitterSettings
 

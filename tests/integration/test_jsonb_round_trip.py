@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 
 from tests.unit.test_encoder_properties import ANYTHING, ORDINARY, cooked
-from tracequeue.encoder import Notes, encode
+from tracequeue.encoding import Notes, encode
 
 EXAMPLES = 300
 LARGE = 65_536

@@ -19,7 +19,7 @@ import orjson
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, RootModel, SecretStr, field_serializer, model_serializer
 
-from tracequeue.encoder import Notes, clean_text, encode, encode_bounded, error_text, stacktrace_text
+from tracequeue.encoding import Notes, clean_text, encode, encode_bounded, error_text, stacktrace_text
 
 LIMIT = 65_536
 NAN = float("nan")

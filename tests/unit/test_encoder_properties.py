@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from tracequeue.encoder import Notes, encode, encode_bounded
-from tracequeue.notes import MAX_NOTES
+from tracequeue.encoding import Notes, encode, encode_bounded
+from tracequeue.encoding.notes import MAX_NOTES
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()) | st.sampled_from('\0\ud800\udfff"\\\n\x1f'))
 TIDY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

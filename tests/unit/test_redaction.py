@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracequeue.events import ANY_EVENT
-from tracequeue.prefilter import suspicious_lines
 from tracequeue.redaction import redact
-from tracequeue.secrets import is_secret
+from tracequeue.redaction.prefilter import suspicious_lines
+from tracequeue.redaction.secrets import is_secret
 
 SPAN = {
     "type": "span",

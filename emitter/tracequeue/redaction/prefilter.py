@@ -9,7 +9,7 @@ stands in a text, its sketch stands in the sketch of the text.
 from operator import itemgetter
 from typing import Final
 
-from tracequeue.secrets import FORM_LITERALS, SECRET_KEY_ENDINGS
+from tracequeue.redaction.secrets import FORM_LITERALS, SECRET_KEY_ENDINGS
 
 TAIL_LENGTH: Final = 6
 TAILS: Final = tuple({ending[-TAIL_LENGTH:].encode() for ending in SECRET_KEY_ENDINGS})

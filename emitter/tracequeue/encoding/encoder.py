@@ -9,13 +9,10 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel
 
-from tracequeue.bounded import write_bounded
-from tracequeue.natural import Elements, Members, Unreadable, attributes, field_names, natural
-from tracequeue.notes import Notes
-from tracequeue.plain import LEAVES, first_look
-from tracequeue.text import clean_text, error_text, stacktrace_text
-
-__all__ = ["Notes", "clean_text", "encode", "encode_bounded", "error_text", "stacktrace_text"]
+from tracequeue.encoding.bounded import write_bounded
+from tracequeue.encoding.natural import Elements, Members, Unreadable, attributes, field_names, natural
+from tracequeue.encoding.notes import Notes
+from tracequeue.encoding.plain import LEAVES, first_look
 
 UNREADABLE: Final = b'"[unreadable]"'
 MAX_OPTIMISTIC_ITEMS: Final = 1_000

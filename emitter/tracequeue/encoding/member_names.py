@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import orjson
 
-from tracequeue.natural import natural
-from tracequeue.plain import small_json
-from tracequeue.text import ELLIPSIS, cleaned, type_name
+from tracequeue.encoding.natural import natural
+from tracequeue.encoding.plain import small_json
+from tracequeue.encoding.text import ELLIPSIS, cleaned, type_name
 
 MAX_DECIMAL_BITS: Final = 2_048
 """Longer integers are described: their decimal text takes quadratic time, and CPython limits it."""

@@ -6,13 +6,13 @@ from typing import Any, Final
 import orjson
 from pydantic import ValidationError
 
+from tracequeue.encoding.notes import Notes, child, note
+from tracequeue.encoding.text import type_name
 from tracequeue.events import ANY_EVENT, NAME_LENGTH
 from tracequeue.frame import MAX_EVENT_BYTES
-from tracequeue.notes import Notes, child, note
-from tracequeue.prefilter import suspicious_lines
-from tracequeue.secrets import REDACTED, hide, is_secret
+from tracequeue.redaction.prefilter import suspicious_lines
+from tracequeue.redaction.secrets import REDACTED, hide, is_secret
 from tracequeue.settings import Redactor
-from tracequeue.text import type_name
 
 logger = logging.getLogger("tracequeue")
 

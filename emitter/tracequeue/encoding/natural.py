@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel, PlainSerializer, RootModel, WrapSerializer
 
-from tracequeue.text import error_text, type_name
+from tracequeue.encoding.text import error_text, type_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import orjson
 
-from tracequeue.binary import binary_text
-from tracequeue.member_names import MAX_DECIMAL_BITS, MemberNames, key_text, shortened
-from tracequeue.natural import Elements, Members, Unreadable, natural
-from tracequeue.notes import Notes, child, merge, note
-from tracequeue.plain import small_json
-from tracequeue.text import ELLIPSIS, cleaned, cut_json_text, type_name
+from tracequeue.encoding.binary import binary_text
+from tracequeue.encoding.member_names import MAX_DECIMAL_BITS, MemberNames, key_text, shortened
+from tracequeue.encoding.natural import Elements, Members, Unreadable, natural
+from tracequeue.encoding.notes import Notes, child, merge, note
+from tracequeue.encoding.plain import small_json
+from tracequeue.encoding.text import ELLIPSIS, cleaned, cut_json_text, type_name
 
 MAX_DEPTH: Final = 32
 """A level costs three Python frames of the 1,000 that CPython allows, and the bot has used some already."""

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, TypeAlias
 
-from tracequeue.text import clean_text
+from tracequeue.encoding.text import clean_text
 
 Notes: TypeAlias = dict[str, Any]
 """For example `{"input_data.text": {"characters_cut": 9934464}}`."""
