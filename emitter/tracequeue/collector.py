@@ -21,6 +21,7 @@ from tracequeue.errors import AlreadyInitialised
 from tracequeue.ids import new_span_id, new_trace_id
 from tracequeue.keys import partition_of, receipts_key
 from tracequeue.lane import Identity, Lane
+from tracequeue.misspelt import misspelt
 from tracequeue.publisher import Publisher
 from tracequeue.receipts import Receipts, wait_until
 from tracequeue.settings import EmitterSettings
@@ -122,10 +123,13 @@ class TraceCollector:
 
     def _report_loss(self) -> None:
         stats = self.stats()
+        lost = {"unsent": stats.buffered} | {f"dropped ({reason})": count for reason, count in stats.dropped.items()}
         logger.warning(
-            "tracequeue stopped with %d of %d events not in Redis: %d unsent, dropped %s",
-            stats.emitted - stats.published, stats.emitted, stats.buffered, stats.dropped,
-        )  # fmt: skip
+            "tracequeue stopped with %d of %d events not in Redis: %s",
+            stats.emitted - stats.published,
+            stats.emitted,
+            ", ".join(f"{count} {what}" for what, count in lost.items() if count),
+        )
 
     def _begin_life(self) -> None:
         """Everything that belongs to one process life. The counts of a parent's events are the parent's."""
@@ -185,6 +189,8 @@ def init_collector(settings: EmitterSettings | None = None, **overrides: Any) ->
         if _collector.settings == wanted:
             return _collector
         raise AlreadyInitialised("init_collector was called before with other settings: stop that collector first")
+    for line in misspelt(os.environ, EmitterSettings.model_fields) if settings is None else ():
+        logger.warning("tracequeue: %s", line)
     _collector = TraceCollector(wanted)
     return _collector
 

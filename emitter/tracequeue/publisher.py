@@ -193,7 +193,10 @@ class Publisher:
         self._failures += 1
         if self._failures == 1:
             logger.warning(
-                "tracequeue: Redis takes no events (%s: %s); they wait in the buffer", type(error).__name__, error
+                "tracequeue: Redis takes no events (%s: %s); they wait in the buffer; "
+                "check Redis and TRACEQUEUE_REDIS_URL",
+                type(error).__name__,
+                error,
             )
 
     def _delay(self) -> float:

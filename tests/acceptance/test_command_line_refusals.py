@@ -55,6 +55,12 @@ def test_a_bad_day_is_named_too(command: Command) -> None:
     )
 
 
+def test_a_misspelt_variable_is_told_and_not_refused(command: Command) -> None:
+    answer = command("traces", TRACEQUEUE_DATABSE_URL="x")
+    assert answer.code == 0
+    assert "TRACEQUEUE_DATABSE_URL is no setting: is it TRACEQUEUE_DATABASE_URL?" in answer.err.splitlines()
+
+
 @pytest.fixture
 def waiting(redis_url: str, prefix: str) -> Iterator[redis.Redis]:
     """A client of a Redis in which a good frame and a bad one wait, and still do at the end."""

@@ -1,8 +1,14 @@
 """The command line. Results go to stdout, talk to stderr; exit codes are in output.py."""
 
+import os
+
 import typer
 
+from tracequeue.misspelt import misspelt
+from tracequeue.settings import EmitterSettings
 from tracequeue_worker.cli import dead_letters, demonstration, looking, serving
+from tracequeue_worker.cli.output import say
+from tracequeue_worker.settings import WorkerSettings
 
 app = typer.Typer(
     name="tracequeue",
@@ -11,6 +17,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+@app.callback()
+def warn() -> None:
+    """Before every command: a misspelt variable would be ignored in silence."""
+    for line in misspelt(os.environ, WorkerSettings.model_fields.keys() | EmitterSettings.model_fields.keys()):
+        say(line, "yellow")
+
 
 for command, example in (
     (serving.up, "tracequeue up --workers 2"),
