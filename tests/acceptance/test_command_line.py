@@ -10,9 +10,10 @@ import redis
 import typer.core
 import typer.main
 
-from tests.fixtures.bot import two_traces
+from tests.fixtures.bot import collecting, two_traces
 from tests.fixtures.command import Answer, Command
 from tests.fixtures.frames import frame, span
+from tracequeue import TraceContext
 from tracequeue.keys import events_key
 from tracequeue_worker.cli import app
 
@@ -174,6 +175,16 @@ def test_the_printed_tree_shows_order_depth_and_failures(command: Command, store
     payloads = command("trace", str(stored[0]), "--io").out
     assert "in  {'text': 'hello'}" in payloads
     assert "out HELLO" in payloads
+
+
+def test_a_linked_trace_says_from_which_it_was_called(command: Command, redis_url: str, prefix: str) -> None:
+    caller = uuid4()
+    with collecting(redis_url, prefix):
+        header = f"00-{caller.hex}-00000000000000aa-01"
+        with TraceContext("callee", traceparent=header) as callee:
+            pass
+    command("worker", "--drain")
+    assert command("trace", str(callee.trace_id)).out.rstrip().endswith(f"from {caller}")
 
 
 def test_a_trace_that_is_not_there_is_a_no(command: Command) -> None:

@@ -1,9 +1,11 @@
 """One trace as a tree with timings, for people and as nested JSON."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from rich.text import Text
 from rich.tree import Tree
@@ -81,11 +83,17 @@ def _heading(trace: Trace) -> Text:
     person = f"  telegram {trace.telegram_id}" if trace.telegram_id is not None else ""
     heading = Text.assemble(
         (one_line(trace.pipeline_name), "bold"), f"  {trace.trace_id}  ", status_text(trace.state),
-        f"  {duration(trace.duration_ms)}{person}",
+        f"  {duration(trace.duration_ms)}{person}", (_origin(trace), "dim"),
     )  # fmt: skip
     if trace.completeness != "complete":
         heading.append(f"  {trace.completeness}" + (f": {trace.missing}" if trace.missing else ""), style="yellow")
     return heading
+
+
+def _origin(trace: Trace) -> str:
+    """The trace that this one was called from."""
+    found = re.match(r"[0-9a-f]{2}-([0-9a-f]{32})-", trace.parent or "")
+    return f"  from {UUID(found[1])}" if found else ""
 
 
 def _line(span: Span, start: datetime) -> Text:
