@@ -28,7 +28,10 @@ NO_SOURCE = (None, None, None, None)
 
 
 class TraceRepo:
-    """Reads and writes through a pool of `database.create_pool`; the role `tracequeue_reader` is enough to read."""
+    """Reads and writes through any asyncpg pool; the role `tracequeue_reader` is enough to read.
+
+    `database.create_pool` makes one with deadlines and least rights.
+    """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
