@@ -95,7 +95,7 @@ def _size(fields: Mapping[bytes, bytes]) -> int:
 
 
 def _lines(entry: Entry) -> list[bytes]:
-    """None if the entry is unreadable: then the ledger knows a readable one of the same number and body."""
+    """No lines if the entry is unreadable: then the ledger knows a readable one of the same number and body."""
     try:
         return unpack(entry.fields).lines
     except FrameRejected:

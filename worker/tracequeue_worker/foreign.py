@@ -9,13 +9,13 @@ import math
 import re
 from typing import Any
 
+from tracequeue.encoding.text import cleaned
 from tracequeue.frame import Frame
 
 MOST_NOTES = 50
 PATH_LENGTH = 200
 ESCAPED_NUL = b"\\u0000"
 _LONG_NUMBER = re.compile(rb"\d{20}")
-_REFUSED_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 class Refused(Exception):
@@ -76,15 +76,15 @@ def clean(value: Any, path: str = "", notes: dict[str, str] | None = None) -> An
 
 
 def _clean_text(text: str, path: str, notes: dict[str, str]) -> str:
-    cleaned, replaced = _REFUSED_TEXT.subn("\ufffd", text)
+    storable, replaced = cleaned(text)
     if replaced:
         _note(notes, path, f"{replaced} characters replaced by U+FFFD")
-    return cleaned
+    return storable
 
 
 def _note(notes: dict[str, str], path: str, what: str) -> None:
     if len(notes) < MOST_NOTES:
-        notes[_REFUSED_TEXT.sub("\ufffd", path[:PATH_LENGTH])] = what
+        notes[cleaned(path[:PATH_LENGTH])[0]] = what
 
 
 def _say(event: dict[str, Any], notes: dict[str, str]) -> None:

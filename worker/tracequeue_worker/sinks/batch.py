@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from tracequeue.encoding.text import cleaned
+from tracequeue.events import NAME_LENGTH
 from tracequeue_worker.records import DecodedFrame, Rejection
 
 Key: TypeAlias = tuple[UUID, int, int]
@@ -14,7 +16,6 @@ StagedRow: TypeAlias = tuple[Any, ...]
 Refusal: TypeAlias = tuple[StagedRow, str, str]
 """A staged row, the code of the reason, and the error."""
 
-NAME_LENGTH = 200
 TRACE_KEY = slice(2, 4)
 """Trace id and start of a staged row of a trace."""
 
@@ -90,4 +91,4 @@ def text(value: object) -> str | None:
 
 def storable(value: str) -> str:
     """Without NUL and lone surrogates, which Postgres refuses."""
-    return value.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return cleaned(value)[0]

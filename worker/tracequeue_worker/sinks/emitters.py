@@ -8,12 +8,11 @@ from uuid import UUID
 
 import orjson
 
+from tracequeue.events import INT64
 from tracequeue_worker.database import Connection
 from tracequeue_worker.records import DecodedFrame
 from tracequeue_worker.sinks.batch import description, text
 from tracequeue_worker.sql import statement
-
-INT64 = 2**63
 
 
 async def merge_accounts(connection: Connection, frames: Iterable[DecodedFrame]) -> None:
