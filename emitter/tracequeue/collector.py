@@ -1,6 +1,5 @@
 """`TraceCollector`: what a bot starts and stops. Wires buffers, lanes and publisher; owns fork and exit."""
 
-import asyncio
 import atexit
 import logging
 import os
@@ -15,6 +14,7 @@ from weakref import WeakSet
 
 import orjson
 
+from tracequeue.aside import aside
 from tracequeue.buffer import Buffer
 from tracequeue.clock import Clock
 from tracequeue.errors import AlreadyInitialised
@@ -79,14 +79,14 @@ class TraceCollector:
 
     async def flush(self, timeout: float = 5.0) -> bool:
         """Wait until Redis holds everything handed over so far. False after `timeout` seconds."""
-        return await asyncio.to_thread(self.flush_sync, timeout)
+        return await aside(partial(self.flush_sync, timeout))
 
     def flush_sync(self, timeout: float = 5.0) -> bool:
         return self._publisher.flush(timeout)
 
     async def stop(self, timeout: float = 5.0) -> CollectorStats:
         """Send what is left, for at most `timeout` seconds, and record nothing more. Says what happened."""
-        return await asyncio.to_thread(self.stop_sync, timeout)
+        return await aside(partial(self.stop_sync, timeout))
 
     def stop_sync(self, timeout: float = 5.0) -> CollectorStats:
         self.recording = False
@@ -103,7 +103,7 @@ class TraceCollector:
 
         False after `timeout` seconds; also where no worker runs.
         """
-        return await asyncio.to_thread(self.persisted_sync, timeout, trace_id=trace_id)
+        return await aside(partial(self.persisted_sync, timeout, trace_id=trace_id))
 
     def persisted_sync(self, timeout: float = 5.0, *, trace_id: UUID | None = None) -> bool:
         deadline = monotonic() + timeout

@@ -15,6 +15,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tracequeue.bell import Bell
 from tracequeue.lane import Lane, Outgoing
 
 logger = logging.getLogger("tracequeue")
@@ -49,8 +50,8 @@ class Publisher:
         self._client = connect(url)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._wake = threading.Event()
-        self._hurry = threading.Event()
+        self._bell = Bell()
+        self._hurry = False
         self._stopping = threading.Event()
         self._progress = threading.Condition()
         self._failures = 0
@@ -59,12 +60,14 @@ class Publisher:
 
     def wake(self) -> None:
         """There is something to send. Starts the thread with the first event."""
-        self._wake.set()
+        self._bell.ring()
         if self._thread is None:
             self.start()
 
     def start(self) -> None:
-        with self._starting:
+        if not self._starting.acquire(blocking=False):
+            return  # another thread is starting it, or this one: then we are in a signal handler that interrupted it
+        try:
             if self._thread is not None or self._stopping.is_set():
                 return
             thread = threading.Thread(target=self._run, name="tracequeue-publisher", daemon=True)
@@ -73,6 +76,8 @@ class Publisher:
             except RuntimeError:  # the interpreter is going down: `stop` sends what is left from its own thread
                 return
             self._thread = thread
+        finally:
+            self._starting.release()
         self._on_start()
 
     def flush(self, timeout: float) -> bool:
@@ -84,19 +89,19 @@ class Publisher:
 
         if done():
             return True
-        self._hurry.set()
+        self._hurry = True
         self.wake()
         with self._progress:
             delivered = self._progress.wait_for(done, timeout)
-        self._hurry.clear()
+        self._hurry = False
         return delivered
 
     def stop(self, timeout: float) -> None:
         """Send what is left and a final mark, for at most `timeout` seconds; then the thread is on its own."""
         self._deadline = monotonic() + timeout
         self._stopping.set()
-        self._hurry.set()
-        self._wake.set()
+        self._hurry = True
+        self._bell.ring()
         if self._thread is not None:
             self._thread.join(timeout)
         elif any(lane.handed_over() for lane in self.lanes):
@@ -130,10 +135,9 @@ class Publisher:
             return
         if any(lane.buffer.has_full for lane in self.lanes):
             return
-        self._wake.wait(HEARTBEAT_SECONDS)
-        self._wake.clear()
-        if not self._hurry.is_set():
-            self._wake.wait(self._linger)
+        self._bell.wait(HEARTBEAT_SECONDS)
+        if not self._hurry:
+            self._bell.wait(self._linger)
 
     def _fill(self) -> None:
         for lane in self.lanes:
