@@ -12,6 +12,7 @@ from tracequeue_worker.decoder import Decoder
 from tracequeue_worker.drain import Drain
 from tracequeue_worker.errors import Fatal, Transient
 from tracequeue_worker.lease import InFlight, Lease
+from tracequeue_worker.portion import Portion
 from tracequeue_worker.reader import Reader
 from tracequeue_worker.reclaimer import Reclaimer
 from tracequeue_worker.records import DecodedFrame, Entry, Stored
@@ -44,6 +45,7 @@ class Pipeline:
         self._reading = Patience("reading from Redis", fatal_ends=ends, until=self._stopping)
         self._writing = Patience("writing to the store", fatal_ends=ends)
         self._settling = Patience("settling in Redis", fatal_ends=ends)
+        self._portion = Portion()
         self._dead_lettering = Patience("writing dead letters", fatal_ends=ends)
 
     def stop(self) -> None:
@@ -96,13 +98,23 @@ class Pipeline:
 
     async def _store(self) -> None:
         while batch := await self.batcher.take():
-            await self._settle(await self._write(batch))
-            self.in_flight.release(frame.entry for frame in batch)
+            while batch:
+                stored = await self._writing.until_done(partial(self._write, batch))
+                for one in stored:
+                    self.report.count_stored(one)
+                await self._settle(stored)
+                self.in_flight.release(one.frame.entry for one in stored)
+                del batch[: len(stored)]
 
     async def _write(self, batch: Sequence[DecodedFrame]) -> list[Stored]:
-        stored = await self._writing.until_done(partial(self.sink.write, batch))
-        for one in stored:
-            self.report.count_stored(one)
+        """The first frames of a batch: all, unless that failed again and again."""
+        frames = batch[: self._portion.of(len(batch))]
+        try:
+            stored = await self.sink.write(frames)
+        except Transient:
+            self._portion.failed(len(frames))
+            raise
+        self._portion.written()
         return stored
 
     async def _settle(self, stored: Sequence[Stored]) -> None:
