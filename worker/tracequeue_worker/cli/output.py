@@ -62,8 +62,8 @@ def printable(text: str) -> str:
 
 
 def print_json(value: Any) -> None:
-    """The result, for programs."""
-    print(json.dumps(value, ensure_ascii=False, default=str))  # noqa: T201
+    """The result, for programs: at once, for `up` goes on."""
+    print(json.dumps(value, ensure_ascii=False, default=str), flush=True)  # noqa: T201
 
 
 def print_lines(renderable: Any) -> None:

@@ -14,6 +14,8 @@ from tracequeue_worker.errors import Unreachable
 
 READY_SECONDS = 60
 POLL_SECONDS = 0.02
+STOP = "SIGINT"
+"""A fast and clean shutdown for Postgres and Redis alike."""
 
 
 @contextmanager
@@ -26,7 +28,7 @@ def running(
     """
     with folder.log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, user, *map(str, command)],
+            [sys.executable, "-I", "-S", guard.__file__, user, STOP, *map(str, command)],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,

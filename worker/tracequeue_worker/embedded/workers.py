@@ -13,6 +13,10 @@ from tracequeue_worker.embedded import guard
 from tracequeue_worker.embedded.servers import Servers
 from tracequeue_worker.settings import WorkerSettings
 
+WORKER = (sys.executable, "-P", "-m", "tracequeue_worker", "worker")
+STOP = "SIGTERM"
+"""Unlike SIGINT it leaves no traceback of a worker that is still importing."""
+
 
 class WorkerProcess:
     """A `tracequeue worker` behind the guard, in a session of its own: Ctrl-C reaches the starter only."""
@@ -20,7 +24,7 @@ class WorkerProcess:
     def __init__(self, consumer: str, environment: Mapping[str, str], output: BinaryIO | None) -> None:
         self.consumer = consumer
         self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, "", sys.executable, "-P", "-m", "tracequeue_worker", "worker"],
+            [sys.executable, "-I", "-S", guard.__file__, "", STOP, *WORKER],
             env={**environment, "TRACEQUEUE_CONSUMER": consumer},
             stdin=subprocess.PIPE,
             stdout=output,
