@@ -82,7 +82,7 @@ def unpack(fields: Mapping[bytes, bytes]) -> Frame:
         body=body,
         emitter_id=emitter_id,
         seq=seq,
-        account=_account(fields) if emitter_id else None,
+        account=account_of(fields) if emitter_id else None,
         meta=_json_object(fields, b"meta"),
         retry=_retry(fields),
     )
@@ -132,7 +132,8 @@ def identity(fields: Mapping[bytes, bytes]) -> tuple[UUID | None, int]:
     return emitter_id, seq
 
 
-def _account(fields: Mapping[bytes, bytes]) -> Account:
+def account_of(fields: Mapping[bytes, bytes]) -> Account:
+    """The emitter's account, also of an entry that is otherwise unreadable. Raises `FrameRejected`."""
     account = _json_object(fields, b"acct")
     emitted, lost = account.get("emitted", 0), account.get("lost", {})
     numbers = [emitted, *lost.values()] if isinstance(lost, dict) else [None]

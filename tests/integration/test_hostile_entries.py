@@ -18,6 +18,7 @@ from tracequeue_worker.records import DAY, MOST_DAYS
 from tracequeue_worker.report import WorkerReport
 from tracequeue_worker.service import run
 from tracequeue_worker.settings import WorkerSettings
+from tracequeue_worker.sql import statement
 
 Drained = Callable[..., Any]
 LARGEST_STREAM = 20 * 1024 * 1024
@@ -131,6 +132,30 @@ async def test_what_an_emitter_says_may_be_anything(
     await redis_client.xadd(events_key(prefix, 0), frame(span(span_name="kept"), acct=account))
     await drained()
     assert await names(database) == ["kept"] * (len(odd) + 1)
+
+
+async def test_an_account_closes_though_the_last_frame_is_unreadable(
+    drained: Drained, redis_client: Redis, prefix: str, database: asyncpg.Connection
+) -> None:
+    src, key = "c" * 32, events_key(prefix, 0)
+    await redis_client.xadd(key, frame(span(), src=src, seq=1))
+    last = frame(span(), span(), src=src, seq=2, acct=b'{"emitted":3,"lost":{}}', body=b"no zstd")
+    await redis_client.xadd(key, last)
+    await drained()
+    (account,) = await database.fetch(statement("accounts"))
+    assert (account["emitted"], account["persisted"], account["dead"]) == (3, 1, 2)
+
+
+async def test_the_reasons_of_an_emitter_do_not_grow_for_ever(
+    drained: Drained, redis_client: Redis, prefix: str, database: asyncpg.Connection
+) -> None:
+    for seq in range(1, 6):
+        lost = {f"reason {number}": number for number in range(400 * seq, 400 * seq + 400)}
+        fields = frame(span(), src="d" * 32, seq=seq, acct=orjson.dumps({"emitted": 9, "lost": lost}))
+        await redis_client.xadd(events_key(prefix, 0), fields)
+        await drained()
+    (kept,) = await database.fetchrow("SELECT lost FROM pipeline_emitters")
+    assert set(orjson.loads(kept)) == {f"reason {number}" for number in range(1400, 2400)}
 
 
 async def test_the_same_number_in_two_partitions(

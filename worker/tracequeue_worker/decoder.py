@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tracequeue.errors import FrameRejected
 from tracequeue.events import ANY_EVENT, SpanEvent, TraceStarted
-from tracequeue.frame import MAX_EVENT_BYTES, MAX_EVENTS, Account, Frame, identity, unpack
+from tracequeue.frame import MAX_EVENT_BYTES, MAX_EVENTS, Account, Frame, account_of, identity, unpack
 from tracequeue_worker.foreign import Refused, clean, read_foreign, suspicious
 from tracequeue_worker.records import DAY, MOST_DAYS, DecodedFrame, Entry, Rejection
 from tracequeue_worker.rows import EPOCH, MICROSECOND, ended_row, microseconds, span_row, started_row
@@ -145,8 +145,18 @@ def _unreadable(entry: Entry, error: FrameRejected) -> DecodedFrame:
         events=_announced(entry),
         anonymous=emitter_id is None,
         rejections=[Rejection(None, error.reason, str(error)[:ERROR_LENGTH])],
+        account=_account(entry) if emitter_id and b"acct" in entry.fields else None,
         size=entry.size,
     )
+
+
+def _account(entry: Entry) -> Account | None:
+    """What the emitter of an unreadable frame handed over: the frame may have been its last."""
+    try:
+        account = account_of(entry.fields)
+    except FrameRejected:
+        return None
+    return Account(account.emitted, clean(account.lost))
 
 
 def _announced(entry: Entry) -> int:

@@ -35,5 +35,7 @@ ON CONFLICT (emitter_id) DO UPDATE SET
             FROM (SELECT * FROM jsonb_each_text(kept.lost) UNION ALL SELECT * FROM jsonb_each_text(excluded.lost))
                 AS counts (reason, events)
             GROUP BY reason
+            ORDER BY events DESC, reason
+            LIMIT 1000 -- a producer that makes a new reason for each loss would grow this row for ever
         ) AS most
     )
