@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from importlib.metadata import version
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -51,6 +52,11 @@ def test_help_has_an_example_that_the_command_accepts(alone: Command, name: str)
 def test_without_arguments_it_lists_every_command(alone: Command) -> None:
     listed = alone().out + alone("dlq").out
     assert all(name.split()[-1] in listed for name in commands())
+
+
+def test_it_says_its_version(alone: Command) -> None:
+    answer = alone("--version")
+    assert (answer.code, answer.out) == (0, f"tracequeue {version('tracequeue')}\n")
 
 
 def test_migrate_says_what_it_would_do_does_it_and_does_it_once(command: Command, database_url: str) -> None:

@@ -1,6 +1,8 @@
 """The command line. Results go to stdout, talk to stderr; exit codes are in output.py."""
 
 import os
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -19,8 +21,18 @@ app = typer.Typer(
 )
 
 
+def print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tracequeue {version('tracequeue')}")
+        raise typer.Exit
+
+
 @app.callback()
-def warn() -> None:
+def warn(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=print_version, help="Print the version.")
+    ] = False,
+) -> None:
     """Before every command: a misspelt variable would be ignored in silence."""
     for line in misspelt(os.environ, WorkerSettings.model_fields.keys() | EmitterSettings.model_fields.keys()):
         say(line, "yellow")
