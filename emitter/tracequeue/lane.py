@@ -76,6 +76,8 @@ class Lane:
         self._identity = identity
         self._account = account
         self._taken = 0
+        self.refused = False
+        """Whether Redis refused this lane's frames the last time: then one of them is tried, not all."""
         self.published = 0
 
     def fill(self, room: int, *, partial: bool) -> None:
@@ -91,6 +93,10 @@ class Lane:
     def mark(self) -> None:
         """A frame of no events: it carries the account and shows that this emitter lives, or how it ended."""
         self._add(b"", 0)
+
+    def due(self) -> list[Outgoing]:
+        """The frames to send now."""
+        return [self.outbox[0]] if self.refused and self.outbox else list(self.outbox)
 
     def accepted(self, frame: Outgoing) -> None:
         self.outbox.remove(frame)

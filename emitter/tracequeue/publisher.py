@@ -133,7 +133,7 @@ class Publisher:
         if self._failures:
             self._stopping.wait(self._delay())
             return
-        if any(lane.buffer.has_full for lane in self.lanes):
+        if any(lane.outbox or lane.buffer.has_full for lane in self.lanes):
             return
         self._bell.wait(HEARTBEAT_SECONDS)
         if not self._hurry:
@@ -164,8 +164,8 @@ class Publisher:
         self._client.close()
 
     def _send(self) -> bool:
-        """One round trip with all waiting frames. True where Redis accepted every one."""
-        frames = [(lane, frame) for lane in self.lanes for frame in lane.outbox]
+        """One round trip with all frames that are due. True where Redis accepted every one."""
+        frames = [(lane, frame) for lane in self.lanes for frame in lane.due()]
         if not frames:
             return True
         try:
@@ -174,9 +174,10 @@ class Publisher:
             replies = [error] * len(frames)
         refused = [reply for reply in replies if isinstance(reply, Exception)]
         for (lane, frame), reply in zip(frames, replies, strict=True):
-            if not isinstance(reply, Exception):
+            lane.refused = isinstance(reply, Exception)
+            if not lane.refused:
                 lane.accepted(frame)
-        self._note(refused[0] if refused else None)
+        self._note(refused[0] if refused else None, some_accepted=len(refused) < len(frames))
         with self._progress:
             self._progress.notify_all()
         return not refused
@@ -187,15 +188,18 @@ class Publisher:
             pipeline.xadd(frame.key, cast("dict[Any, Any]", frame.fields))
         return pipeline.execute(raise_on_error=False)
 
-    def _note(self, error: Exception | None) -> None:
+    def _note(self, error: Exception | None, *, some_accepted: bool) -> None:
+        """Pauses grow only while nothing at all is accepted: one sick partition must not hold up the others."""
+        if some_accepted:
+            self._last_sent = monotonic()
         if error is None:
             if self._failures:
                 logger.warning("tracequeue: Redis accepts events again")
             self._failures = 0
-            self._last_sent = monotonic()
             return
-        self._failures += 1
-        if self._failures == 1:
+        first = not self._failures
+        self._failures = 1 if some_accepted else self._failures + 1
+        if first:
             logger.warning(
                 "tracequeue: Redis takes no events (%s: %s); they wait in the buffer; "
                 "check Redis and TRACEQUEUE_REDIS_URL",

@@ -17,7 +17,7 @@ from tests.fixtures.polling import eventually, eventually_sync
 from tracequeue import EmitterSettings, TraceCollector, TraceContext, publisher, span, traced_span
 from tracequeue import collector as process
 from tracequeue.frame import Frame, unpack
-from tracequeue.keys import events_key
+from tracequeue.keys import events_key, partition_of
 from tracequeue_worker.embedded.bundled import bundled_valkey
 
 
@@ -343,3 +343,29 @@ async def test_an_open_trace_shows_that_its_emitter_lives(
     beat = next(frame for frame in seen if not frame.lines)
     assert beat.account is not None
     assert beat.account.emitted == 1
+
+
+async def test_one_sick_partition_does_not_hold_up_the_others(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "LONGEST_DELAY_SECONDS", 3600)
+    client = redis.Redis.from_url(redis_url)
+    client.set(events_key(prefix, 1), "not a stream")
+    collector = TraceCollector(EmitterSettings(redis_url=redis_url, prefix=prefix, partitions=2, linger_ms=0))
+    process.use(collector)
+    healthy = 0
+    while healthy < 20:
+        with TraceContext("learn") as trace:
+            pass
+        if partition_of(trace.trace_id.bytes, 2) == 0:
+            healthy += 1
+            await eventually(lambda: len(events(redis_url, prefix, 0)) == 2 * healthy)  # noqa: B023
+    assert collector.stats().buffered > 0
+    client.delete(events_key(prefix, 1))
+    assert await collector.flush(30)
+    assert (await collector.stop()).complete
+    process.use(None)
+    client.close()
+    for partition in range(2):
+        seqs = [frame.seq for frame in frames(redis_url, prefix, partition)]
+        assert sorted(seqs) == list(range(1, len(seqs) + 1))
