@@ -2,6 +2,8 @@
 
 import signal
 
+import hypothesis
+
 # In the background of a script (`make test &`) it is ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -13,3 +15,7 @@ pytest_plugins = [
     "tests.fixtures.sink",
     "tests.fixtures.command",
 ]
+
+# How slow a machine is decides nothing: not how long an example may take, nor how long making one may.
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tests")

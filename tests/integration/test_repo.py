@@ -238,7 +238,9 @@ def decimal(value: object) -> object:
     return json.loads(json.dumps(value), parse_int=Decimal, parse_float=Decimal)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(values=st.lists(STORABLE, min_size=1, max_size=10))
 async def test_any_json_comes_back_as_it_went(sink, repo, values):
     trace_id, start = new_trace_id(), now()
