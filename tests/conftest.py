@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.sink",
     "tests.fixtures.command",
+    "tests.fixtures.oracle",
 ]
 
 # How slow a machine is decides nothing: not how long an example may take, nor how long making one may.
