@@ -25,10 +25,14 @@ ZSTD_LEVEL: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What an emitter handed over and lost so far, cumulative. Merged by maximum, so order does not matter."""
+    """What an emitter handed over and lost so far, and how much of it took the way over its disk. All cumulative.
+
+    Merged by maximum, so order does not matter.
+    """
 
     emitted: int = 0
     lost: Mapping[str, int] = field(default_factory=dict)
+    spooled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +139,11 @@ def identity(fields: Mapping[bytes, bytes]) -> tuple[UUID | None, int]:
 def account_of(fields: Mapping[bytes, bytes]) -> Account:
     """The emitter's account, also of an entry that is otherwise unreadable. Raises `FrameRejected`."""
     account = _json_object(fields, b"acct")
-    emitted, lost = account.get("emitted", 0), account.get("lost", {})
-    numbers = [emitted, *lost.values()] if isinstance(lost, dict) else [None]
+    emitted, lost, spooled = account.get("emitted", 0), account.get("lost", {}), account.get("spooled", 0)
+    numbers = [emitted, spooled, *lost.values()] if isinstance(lost, dict) else [None]
     if not all(type(number) is int and 0 <= number < 2**63 for number in numbers):
-        raise FrameRejected("undecodable", "acct is not {emitted: count, lost: {reason: count}}")
-    return Account(emitted, lost)
+        raise FrameRejected("undecodable", "acct is not {emitted: count, lost: {reason: count}, spooled: count}")
+    return Account(emitted, lost, spooled)
 
 
 def _retry(fields: Mapping[bytes, bytes]) -> frozenset[int]:

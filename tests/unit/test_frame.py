@@ -21,7 +21,7 @@ def packed(*lines: bytes, compress: bool = True, **changes: bytes | None) -> dic
     """An entry of the emitter with some fields changed; None leaves one out."""
     fields = pack(
         b"".join(line + b"\n" for line in lines), len(lines), emitter_id=EMITTER.hex, seq=3,
-        account=b'{"emitted":9,"lost":{"buffer_full":2}}', meta=b'{"service":"bot"}', compress=compress,
+        account=b'{"emitted":9,"lost":{"buffer_full":2},"spooled":4}', meta=b'{"service":"bot"}', compress=compress,
     )  # fmt: skip
     changed: dict[bytes, bytes | None] = {**fields, **{name.encode(): value for name, value in changes.items()}}
     return {name: value for name, value in changed.items() if value is not None}
@@ -46,7 +46,7 @@ def test_what_was_packed_comes_out(compress: bool) -> None:
     frame = unpack(packed(b'{"a":1}', b'{"b":2}', compress=compress, retry=b"[1]"))
     assert frame.lines == [b'{"a":1}', b'{"b":2}']
     assert (frame.emitter_id, frame.seq) == (EMITTER, 3)
-    assert frame.account == Account(9, {"buffer_full": 2})
+    assert frame.account == Account(9, {"buffer_full": 2}, 4)
     assert frame.meta == {"service": "bot"}
     assert frame.retry == {1}
 
@@ -79,6 +79,7 @@ def test_blank_lines_are_no_events() -> None:
         ({"acct": b"[]"}, "undecodable"), ({"acct": b"{"}, "undecodable"), ({"acct": b'{"emitted":-1}'}, "undecodable"),
         ({"acct": b'{"emitted":true}'}, "undecodable"), ({"acct": b'{"emitted":1.5}'}, "undecodable"),
         ({"acct": b'{"emitted":%d}' % 2**63}, "undecodable"), ({"acct": b'{"lost":[1]}'}, "undecodable"),
+        ({"acct": b'{"spooled":-1}'}, "undecodable"), ({"acct": b'{"spooled":"1"}'}, "undecodable"),
         ({"acct": b'{"lost":{"x":"1"}}'}, "undecodable"), ({"acct": b'{"lost":{"x":-1}}'}, "undecodable"),
         ({"meta": b"null"}, "undecodable"), ({"meta": b"\xff"}, "undecodable"), ({"meta": b"NaN"}, "undecodable"),
         ({"retry": b"1"}, "undecodable"), ({"retry": b"[-1]"}, "undecodable"), ({"retry": b"[true]"}, "undecodable"),
