@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.fixtures.sink",
     "tests.fixtures.command",
     "tests.fixtures.oracle",
+    "tests.fixtures.own_servers",
 ]
 
 # How slow a machine is decides nothing: not how long an example may take, nor how long making one may.
