@@ -1,0 +1,128 @@
+"""The promises broken on purpose, one at a time, in a copy of the project: for each, tests fail that should.
+
+Each mutant is a few words of the code, replaced. The tests named beside it run on the copy, and one of them must fail;
+without a change all of them pass. `docs/guarantees.md` lists the mutants.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+COPIED = ("emitter", "worker", "migrations", "tests", "pyproject.toml", "README.md")
+TESTS_FAILED = 1
+"""Pytest's exit code; another one would mean that it could not run them."""
+
+
+GUARD_SECONDS = "5"
+"""How long a test on a mutant waits for what will not happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """`old` stands exactly once in `file` and is replaced by `new`. `tests` says who notices."""
+
+    promise: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = [
+    Mutant(
+        "acknowledge after the commit",
+        "worker/tracequeue_worker/pipeline.py",
+        "stored = await self.sink.write(frames)",
+        "await self._settle([Stored(frame) for frame in frames]); stored = await self.sink.write(frames)",
+        ("tests/integration/test_service.py -k fatal_store_ends_a_drain",),
+    ),
+    Mutant(
+        "the ledger knows a frame that comes again",
+        "worker/tracequeue_worker/sql/frames_insert.sql",
+        "INSERT INTO public.pipeline_frames (",
+        "WITH forgotten AS (SELECT $4::bytea[], $5::text[], $6::text[], $7::integer[], $8::jsonb[])\n"
+        "SELECT * FROM unnest($1::uuid[], $2::integer[], $3::bigint[]) AS frame (emitter_id, partition, seq);\n--",
+        ("tests/integration/test_postgres_sink.py -k 'delivered_again or number_used'",),
+    ),
+    Mutant(
+        "the dead letter is written before the acknowledgement",
+        "worker/tracequeue_worker/lua/settle.lua",
+        "local function settle(id, receipts, number, letters)",
+        "local function settle(id, receipts, number, letters)\n  redis.call('XACK', stream, group, id)",
+        ("tests/integration/test_settle.py -k 'another_type or out_of_memory'",),
+    ),
+    Mutant(
+        "what a dead worker held is claimed",
+        "worker/tracequeue_worker/reclaimer.py",
+        "async for page in self._of_dead_workers(stream):",
+        "for page in ():",
+        ("tests/integration/test_reclaimer.py -k dead_workers_entries",),
+    ),
+    Mutant(
+        "the group begins at the stream's beginning",
+        "worker/tracequeue_worker/reader.py",
+        'id="0"',
+        'id="$"',
+        ("tests/integration/test_reader.py -k before_the_group",),
+    ),
+    Mutant(
+        "a batch is written in the order of its keys",
+        "worker/tracequeue_worker/sql/spans_insert.sql",
+        "ORDER BY trace_id, span_id, staged_spans.start_time, frame, line",
+        "ORDER BY frame, line",
+        ("tests/integration/test_postgres_sink.py -k opposite_order_do_not_deadlock",),
+    ),
+]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    folder = tmp_path / "copy"
+    for name in COPIED:
+        source = PROJECT / name
+        ignored = shutil.ignore_patterns("__pycache__")
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=ignored)
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.promise.replace(" ", "-"))
+def test_a_broken_promise_is_noticed(mutant: Mutant, copy: Path) -> None:
+    file = copy / mutant.file
+    text = file.read_text()
+    assert text.count(mutant.old) == 1, f"{mutant.file} changed: bring this mutant up to date"
+    file.write_text(text.replace(mutant.old, mutant.new))
+
+    for tests in mutant.tests:
+        outcome = run_tests(copy, tests)
+        assert outcome.returncode == TESTS_FAILED, outcome.stdout
+
+
+def test_without_a_change_they_pass(copy: Path) -> None:
+    for tests in {tests for mutant in MUTANTS for tests in mutant.tests}:
+        outcome = run_tests(copy, tests)
+        assert outcome.returncode == 0, outcome.stdout
+
+
+def run_tests(copy: Path, tests: str) -> "subprocess.CompletedProcess[str]":
+    """Pytest on the copy's code and the copy's tests, on the embedded servers."""
+    code = os.pathsep.join(str(copy / root) for root in ("emitter", "worker"))
+    machine = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(
+        f"{sys.executable} -m pytest -q -p no:cacheprovider --servers=embedded "
+        f"--basetemp={copy.parent / 'inner'} {tests}",
+        shell=True,
+        cwd=copy,
+        env=machine | {"PYTHONPATH": code, "TRACEQUEUE_TEST_GUARD_SECONDS": GUARD_SECONDS},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
