@@ -194,6 +194,19 @@ async def test_the_same_rows_in_other_frames_in_opposite_order_do_not_deadlock(m
     await asyncio.gather(*(sink.close() for sink in sinks))
 
 
+async def test_rows_are_written_in_the_order_of_their_keys(sink, database):
+    """Seen in where they lie: the order keeps overlapping batches of several workers from deadlocks."""
+    frames = [decoded(*(span_row() for _ in range(20)), *(ended_row() for _ in range(5))) for _ in range(10)]
+    await sink.write(random.Random(3).sample(frames, 10))
+    for table, key in (
+        ("pipeline_spans", "trace_id, span_id"),
+        ("pipeline_traces", "trace_id"),
+        ("pipeline_frames", "emitter_id, partition, seq"),
+    ):
+        written = await database.fetch(f"SELECT {key} FROM {table} ORDER BY tableoid, ctid")
+        assert written == await database.fetch(f"SELECT {key} FROM {table} ORDER BY tableoid, {key}"), table
+
+
 async def test_the_number_of_statements_does_not_grow_with_the_batch(sink, database, monkeypatch):
     counts = []
     await sink.write([decoded(span_row(), ended_row())])
