@@ -4,7 +4,7 @@ import sys
 
 USAGE_ERROR = 2
 CURE = 'the command tracequeue needs more than a bot does ({missing} is missing): pip install "tracequeue[worker]"'
-REQUIRED = ("asyncpg", "pydantic_settings", "pythonjsonlogger", "rich", "typer")
+REQUIRED = ("asyncpg", "prometheus_client", "pydantic_settings", "pythonjsonlogger", "rich", "typer")
 """What the extra `worker` brings, by the names that are imported."""
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -39,15 +40,18 @@ class Backoff:
 
 
 class Patience:
-    """Tries an operation until it works. `trouble` tells what is wrong meanwhile.
+    """Tries an operation until it works. `trouble` tells what is wrong meanwhile, `since` from which second on.
 
     With `fatal_ends` a `Fatal` is raised to the caller instead of being held: right for work that has an end.
     Once `until` is set, the next failure of any kind is raised instead of waited for.
     """
 
     def __init__(self, what: str, *, fatal_ends: bool = False, until: asyncio.Event | None = None) -> None:
+        self.what = what
         self.trouble: Transient | Fatal | None = None
-        self._what = what
+        self.since = 0.0
+        self.failures = 0
+        self._asked_at: float | None = None
         self._fatal_ends = fatal_ends
         self._until = until or asyncio.Event()
         self._backoff = Backoff()
@@ -55,6 +59,7 @@ class Patience:
     async def until_done(self, operation: Callable[[], Awaitable[Result]]) -> Result:
         """Await the operation anew until it raises neither `Transient` nor `Fatal`; other errors go through."""
         while True:
+            self._asked_at = time.monotonic()
             try:
                 result = await operation()
             except (Transient, Fatal) as error:
@@ -67,20 +72,29 @@ class Patience:
                 self.recovered()
                 return result
 
+    @property
+    def unanswered_seconds(self) -> float:
+        """How long the attempt at hand has been waiting for its outcome."""
+        return 0.0 if self._asked_at is None else time.monotonic() - self._asked_at
+
     def failed(self, error: Transient | Fatal) -> None:
         """Note a failure; only the first of its class is logged."""
+        self._asked_at = None
+        self.failures += 1
+        if self.trouble is None:
+            self.since = time.time()
         if type(error) is not type(self.trouble):
             if isinstance(error, Fatal):
-                log.error("held: %s: %s", self._what, error)
+                log.error("held: %s: %s", self.what, error)
             else:
-                log.warning("degraded: %s, trying again: %s", self._what, error)
+                log.warning("degraded: %s, trying again: %s", self.what, error)
         self.trouble = error
 
     def recovered(self) -> None:
         """Note that it works, again or still."""
         if self.trouble is not None:
-            log.info("recovered: %s", self._what)
-        self.trouble = None
+            log.info("recovered: %s", self.what)
+        self.trouble = self._asked_at = None
         self._backoff.reset()
 
     async def _pause(self, error: Transient | Fatal) -> None:

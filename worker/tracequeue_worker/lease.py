@@ -49,13 +49,13 @@ class Lease:
         self._in_flight = in_flight
         self._interval = min_idle_ms / 3000
         self._renew = client.register_script(load("renew_lease"))
-        self._patience = Patience("renewing the lease")
+        self.patience = Patience("renewing the lease")
 
     async def run(self) -> None:
         """Renew three times per claim time, until cancelled."""
         while True:
             await asyncio.sleep(self._interval)
-            await self._patience.until_done(self.renew)
+            await self.patience.until_done(self.renew)
 
     async def renew(self) -> int:
         """Renew once; how many were still ours."""

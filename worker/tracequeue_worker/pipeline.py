@@ -17,8 +17,9 @@ from tracequeue_worker.reader import Reader
 from tracequeue_worker.reclaimer import Reclaimer
 from tracequeue_worker.records import DecodedFrame, Entry, Stored
 from tracequeue_worker.report import WorkerReport
-from tracequeue_worker.settle import Settler
+from tracequeue_worker.settle import Chunk, Settlement, Settler
 from tracequeue_worker.sinks.base import Sink
+from tracequeue_worker.vitals import Vitals
 
 
 @dataclass(kw_only=True)
@@ -38,6 +39,7 @@ class Pipeline:
     in_flight: InFlight
     drain: Drain | None = None
     report: WorkerReport = field(default_factory=WorkerReport)
+    vitals: Vitals = field(default_factory=Vitals)
 
     def __post_init__(self) -> None:
         ends = self.drain is not None
@@ -47,6 +49,21 @@ class Pipeline:
         self._settling = Patience("settling in Redis", fatal_ends=ends)
         self._portion = Portion()
         self._dead_lettering = Patience("writing dead letters", fatal_ends=ends)
+
+    @property
+    def patience(self) -> dict[str, Patience]:
+        """What is tried until it works, by a short name."""
+        return {
+            "read": self._reading,
+            "write": self._writing,
+            "settle": self._settling,
+            "dead_letter": self._dead_lettering,
+            "lease": self.lease.patience,
+        }
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
 
     def stop(self) -> None:
         """Read nothing more; `run` returns when what was read is stored and settled."""
@@ -90,6 +107,8 @@ class Pipeline:
                     return
 
     async def _decode(self, entries: Sequence[Entry]) -> None:
+        if entries:
+            self.vitals.moved()
         if entries and self.drain:
             self.drain.news()
         for entry in entries:
@@ -110,17 +129,19 @@ class Pipeline:
         """The first frames of a batch: all, unless that failed again and again."""
         frames = batch[: self._portion.of(len(batch))]
         try:
-            stored = await self.sink.write(frames)
+            with self.vitals.write_seconds.time():
+                stored = await self.sink.write(frames)
         except Transient:
             self._portion.failed(len(frames))
             raise
+        self.vitals.stored(stored)
         self._portion.written()
         return stored
 
     async def _settle(self, stored: Sequence[Stored]) -> None:
         """A frame whose dead letters cannot be written stays pending: the sweep of our own brings it here again."""
         for chunk in self.settler.chunks(stored):
-            settlement = await self._settling.until_done(partial(self.settler.settle, chunk))
+            settlement = await self._settling.until_done(partial(self._settle_chunk, chunk))
             for one in settlement.settled:
                 self.report.count_settled(one)
             if settlement.failure is None:
@@ -130,3 +151,10 @@ class Pipeline:
             self._dead_lettering.failed(settlement.failure)
             if self.drain and isinstance(settlement.failure, Fatal):
                 raise settlement.failure
+
+    async def _settle_chunk(self, chunk: Chunk) -> Settlement:
+        with self.vitals.settle_seconds.time():
+            settlement = await self.settler.settle(chunk)
+        if settlement.settled:
+            self.vitals.moved()
+        return settlement

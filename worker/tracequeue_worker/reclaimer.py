@@ -26,10 +26,12 @@ log = logging.getLogger(__name__)
 class Reclaimer:
     """Runs in the reader's place, between its reads, so that no reply of a read can be on its way meanwhile.
 
-    `vanished` counts entries that were pending but deleted from the stream: lost to whoever trimmed it.
+    `taken_over` counts entries of silent workers, `vanished` those that were pending but deleted from the stream: lost
+    to whoever trimmed it.
     """
 
     def __init__(self, client: Redis, membership: Membership, in_flight: InFlight, *, min_idle_ms: int) -> None:
+        self.taken_over = 0
         self.vanished = 0
         self._client = client
         self._membership = membership
@@ -85,6 +87,7 @@ class Reclaimer:
             self._count_vanished(stream, deleted)
             claimed = [(entry_id, fields) for entry_id, fields in reply[1] if entry_id and fields]
             if page := self._take(stream, claimed):
+                self.taken_over += len(page)
                 log.info("took over %d entries of silent workers from %s", len(page), stream.decode())
                 yield page
             if cursor == b"0-0":

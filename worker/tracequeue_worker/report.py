@@ -1,20 +1,25 @@
 """What a worker did, for its closing line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tracequeue_worker.records import Stored
 
 
 @dataclass(slots=True)
 class WorkerReport:
-    """Counts of one run. `known` frames were stored before and only settled here; `conflicts` are frame numbers used
-    twice, `span_conflicts` span ids used twice for different content; `ignored_fields` were unknown; `unfinished`
-    frames were read and left pending for others; `vanished` ones were deleted by someone before they were stored."""
+    """Counts of one run.
+
+    `reasons` are those of the dead letters; `known` frames were stored before and only settled here; `conflicts` are
+    frame numbers used twice, `span_conflicts` span ids used twice for different content; `ignored_fields` were unknown;
+    `unfinished` frames were read and left pending for others; `vanished` ones were deleted by someone before they were
+    stored.
+    """
 
     frames: int = 0
     events: int = 0
     rows: int = 0
     dead_letters: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
     conflicts: int = 0
     span_conflicts: int = 0
     ignored_fields: int = 0
@@ -36,5 +41,7 @@ class WorkerReport:
 
     def count_settled(self, stored: Stored) -> None:
         """A frame that is settled, and its dead letters written."""
-        self.dead_letters += len(stored.rejections)
+        for rejection in stored.rejections:
+            self.dead_letters += 1
+            self.reasons[rejection.reason] = self.reasons.get(rejection.reason, 0) + 1
         self.conflicts += sum(rejection.reason == "seq_conflict" for rejection in stored.rejections)
