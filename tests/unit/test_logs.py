@@ -33,3 +33,13 @@ def test_text_names_the_level_and_other_libraries_are_quiet(capsys: pytest.Captu
     logging.getLogger("asyncio").info("chatter")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("WARNING degraded")
+
+
+def test_text_fakes_no_record_and_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging("text")
+    logging.getLogger("tracequeue_worker").warning(
+        "refused: %s", "x\n2026-01-01 00:00:00,000 ERROR   fake\x1b]52;c;x\x07"
+    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "\\n2026" in line
+    assert "\x1b" not in line

@@ -9,9 +9,10 @@ import typer
 from rich.text import Text
 
 from tracequeue_worker.cli.connections import streams
-from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, printable, run, say, table
+from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, run, say, table
 from tracequeue_worker.cli.times import clock_time
 from tracequeue_worker.dead_letter_reader import DeadLetter, DeadLetters, Group
+from tracequeue_worker.printable import printable
 from tracequeue_worker.settings import WorkerSettings
 
 LETTER_ID = re.compile(r"(\d{1,4}:)?\d{1,19}-\d{1,19}")

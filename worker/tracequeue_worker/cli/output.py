@@ -1,8 +1,6 @@
 """How commands talk: results to stdout, as tables or JSON; everything else to stderr; failures as exit codes."""
 
 import asyncio
-import json
-import re
 import shutil
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -18,14 +16,13 @@ from rich.text import Text
 
 from tracequeue.errors import SettingsError
 from tracequeue_worker.errors import Fatal, MissingExtra, Transient, Unreachable, WorkerError
+from tracequeue_worker.printable import json_text, one_line, printable
 
 Result = TypeVar("Result")
 
 FOLDED = ("error", "value", "dropped", "")
 """Columns that give way where a terminal is narrow. The others never do: a cut id is of no use."""
 PIPE_WIDTH = 100_000
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""All but tab and newline."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -56,14 +53,9 @@ def say(text: str, style: str = "") -> None:
     talk.print(Text(printable(text), style=style), soft_wrap=not talk.is_terminal)
 
 
-def printable(text: str) -> str:
-    """Foreign text with its control characters made visible: what is stored must not command the terminal."""
-    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-
-
 def print_json(value: Any) -> None:
     """The result, for programs: at once, for `up` goes on."""
-    print(json.dumps(value, ensure_ascii=False, default=str), flush=True)  # noqa: T201
+    print(json_text(value), flush=True)  # noqa: T201
 
 
 def print_lines(renderable: Any) -> None:
@@ -102,11 +94,6 @@ def _cell(value: object) -> Text:
     return value if isinstance(value, Text) else Text("-" if value is None else one_line(value))
 
 
-def one_line(value: object) -> str:
-    """Foreign text as one printable line."""
-    return printable(" ".join(str(value).split()))
-
-
 def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
@@ -133,5 +120,5 @@ def run(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
 
 
 def _failed(error: Exception, code: Exit) -> typer.Exit:
-    say(f"tracequeue: {error}", style="red")
+    say(f"tracequeue: {one_line(error)}", style="red")
     return typer.Exit(code)

@@ -10,7 +10,7 @@ from uuid import UUID
 from rich.text import Text
 from rich.tree import Tree
 
-from tracequeue_worker.cli.output import one_line
+from tracequeue_worker.printable import one_line
 from tracequeue_worker.read_models import Span, Trace
 
 COLOURS = {"ok": "green", "error": "red", "cancelled": "yellow", "running": "cyan", "abandoned": "magenta"}
