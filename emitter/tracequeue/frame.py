@@ -39,7 +39,8 @@ class Account:
 class Frame:
     """One unpacked stream entry. `lines` are the events, still JSON; `seq` counts from 1 per emitter and partition.
 
-    `emitter_id` is None for a frame that a foreign producer sent without one; then `seq` is 0.
+    `emitter_id` is None for a frame that a foreign producer sent without one; then `seq` is 0. Retried, such a frame
+    has the id that it was known by, and still number 0.
     """
 
     lines: list[bytes]
@@ -49,6 +50,13 @@ class Frame:
     account: Account | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     retry: frozenset[int] = frozenset()
+
+    @property
+    def numbered(self) -> list[tuple[int, bytes]]:
+        """The events, each with its index in the frame as it was first sent: a retried one may hold only some."""
+        if len(self.lines) == len(self.retry):
+            return list(zip(sorted(self.retry), self.lines, strict=True))
+        return list(enumerate(self.lines))
 
 
 def pack(
@@ -88,7 +96,7 @@ def unpack(fields: Mapping[bytes, bytes]) -> Frame:
         seq=seq,
         account=account_of(fields) if emitter_id else None,
         meta=_json_object(fields, b"meta"),
-        retry=_retry(fields),
+        retry=_retry(fields, len(lines)),
     )
 
 
@@ -131,7 +139,8 @@ def identity(fields: Mapping[bytes, bytes]) -> tuple[UUID | None, int]:
     except ValueError as error:
         raise FrameRejected("undecodable", f"src {_quote(fields[b'src'])} is not a UUID") from error
     seq = _integer(fields, b"seq")
-    if not 1 <= seq < 2**63:
+    least = 0 if b"retry" in fields else 1
+    if not least <= seq < 2**63:
         raise FrameRejected("undecodable", f"seq {seq}: frame numbers start at 1 and fit 63 bits")
     return emitter_id, seq
 
@@ -146,13 +155,16 @@ def account_of(fields: Mapping[bytes, bytes]) -> Account:
     return Account(emitted, lost, spooled)
 
 
-def _retry(fields: Mapping[bytes, bytes]) -> frozenset[int]:
+def _retry(fields: Mapping[bytes, bytes], events: int) -> frozenset[int]:
+    """The indexes to process again; of a frame without events at least one, so that it counts as retried too."""
     try:
         indexes = orjson.loads(fields.get(b"retry", b"[]"))
     except orjson.JSONDecodeError as error:
         raise FrameRejected("undecodable", f"retry is not JSON: {error}") from error
-    if not isinstance(indexes, list) or not all(type(index) is int and index >= 0 for index in indexes):
-        raise FrameRejected("undecodable", "retry is not a list of event indexes")
+    if indexes is True:
+        return frozenset(range(max(1, events)))
+    if not isinstance(indexes, list) or not all(type(index) is int and 0 <= index < MAX_EVENTS for index in indexes):
+        raise FrameRejected("undecodable", "retry is neither true nor a list of event indexes")
     return frozenset(indexes)
 
 

@@ -1,5 +1,7 @@
 """Settling on a real Redis: dead letters, acknowledgement, receipts, in one step and in this order."""
 
+from dataclasses import replace
+
 import pytest
 from redis.asyncio import Redis
 
@@ -136,16 +138,82 @@ async def test_a_huge_frame_number_gets_no_receipt(worker: Worker, redis_client:
     assert not await redis_client.exists(receipts_key(prefix, 0, SRC))
 
 
-@pytest.mark.parametrize("lost", ["stream", "group"])
-async def test_what_vanished_meanwhile_is_gone_and_no_error(
-    worker: Worker, redis_client: Redis, key: str, lost: str
+async def test_the_dead_letters_of_entries_that_were_deleted_are_written_once(
+    worker: Worker, redis_client: Redis, prefix: str, key: str
 ) -> None:
-    await redis_client.xadd(key, frame(b"{", src=SRC))
+    await redis_client.xadd(key, frame(b"{", span(), b"[]", src=SRC))
     await redis_client.xadd(key, frame(span(), src=SRC, seq=2))
     stored = await worker.read()
-    await (redis_client.delete(key) if lost == "stream" else redis_client.xgroup_destroy(key, "persist"))
+    await redis_client.delete(key)
     (settlement,) = await worker.settle(stored)
-    assert (len(settlement.gone), settlement.failure) == (2, None)
+    assert (len(settlement.settled), len(settlement.gone), settlement.failure) == (1, 1, None)
+    assert await redis_client.getbit(receipts_key(prefix, 0, SRC), 1) == 1
+    for again in (worker, Worker(redis_client, prefix, "w2")):
+        (settlement,) = await again.settle(stored)
+        assert (len(settlement.gone), settlement.failure) == (2, None)
+    assert await redis_client.xlen(dead_key(prefix, 0)) == 2
+
+
+async def test_a_destroyed_group_brings_the_entries_again_and_their_dead_letters_once(
+    worker: Worker, redis_client: Redis, prefix: str, key: str
+) -> None:
+    await redis_client.xadd(key, frame(b"{", src=SRC))
+    (first,) = await worker.read()
+    await redis_client.xgroup_destroy(key, "persist")
+    (settlement,) = await worker.settle([first])
+    assert (len(settlement.gone), settlement.failure) == (1, None)
+    assert not await redis_client.exists(dead_key(prefix, 0))
+
+    for _ in range(3):
+        (again,) = await worker.read()
+        (settlement,) = await worker.settle([replace(again, known=True, earlier=first.frame.entry.id)])
+        assert len(settlement.settled) == 1
+        await redis_client.xgroup_destroy(key, "persist")
+    assert await redis_client.xlen(dead_key(prefix, 0)) == 1
+
+
+async def test_a_trimmed_entry_that_another_worker_settled_leaves_no_second_dead_letter(
+    worker: Worker, redis_client: Redis, prefix: str, key: str
+) -> None:
+    async with redis_client.pipeline(transaction=False) as pipeline:
+        for number in range(60):
+            pipeline.xadd(key, frame(b"{", src=SRC, seq=number + 1))
+        await pipeline.execute()
+    stored = await worker.read()
+    await worker.settle(stored)
+    await redis_client.xtrim(key, maxlen=0, approximate=False)
+    await Worker(redis_client, prefix, "w2").settle(stored)
+    assert await redis_client.xlen(dead_key(prefix, 0)) == 60
+
+
+async def test_a_frame_that_was_sent_twice_leaves_one_dead_letter(
+    worker: Worker, redis_client: Redis, prefix: str, key: str
+) -> None:
+    fields = frame(b"{", src=SRC)
+    await redis_client.xadd(key, fields)
+    (first,) = await worker.read()
+    await redis_client.xadd(key, fields)
+    (second,) = await worker.read()
+    for stored in (first, replace(second, known=True, earlier=first.frame.entry.id)):
+        (settlement,) = await worker.settle([stored])
+        assert len(settlement.settled) == 1
+    assert await redis_client.xlen(dead_key(prefix, 0)) == 1
+
+
+async def test_of_the_letters_of_an_entry_all_are_written_or_none(
+    worker: Worker, redis_client: Redis, prefix: str, key: str
+) -> None:
+    """The second letter's id would be smaller than the last possible one: the stream refuses it."""
+    dead = dead_key(prefix, 0)
+    bad = await redis_client.xadd(key, frame(b"{", b"[]", src=SRC))
+    stored = await worker.read()
+    await redis_client.xadd(dead, {"last": "but one"}, id=f"{2**64 - 1}-{2**64 - 2}")
+    (settlement,) = await worker.settle(stored)
+    assert (len(settlement.failed), await pending(redis_client, key)) == (1, [bad])
+    assert await redis_client.xlen(dead) == 1
+    await redis_client.delete(dead)
+    await worker.settle(stored)
+    assert await redis_client.xlen(dead) == 2
 
 
 async def test_the_script_survives_a_flush_of_scripts(worker: Worker, redis_client: Redis, key: str) -> None:

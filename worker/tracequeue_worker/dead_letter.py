@@ -1,7 +1,8 @@
 """The fields of a dead letter: why, and the original bytes, so that it can be looked at, mended and sent again.
 
 A refused event keeps its line in `raw`, and the frame's `meta`. A refused frame keeps its body in `raw`, still
-compressed if it was, and its other fields as `field:<name>`: together they are the entry again.
+compressed if it was, and its other fields as `field:<name>`: together they are the entry again. What was retried and
+is refused again keeps the time of its first refusal, and counts.
 """
 
 import time
@@ -9,10 +10,14 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Final
 
+import orjson
+
 from tracequeue.errors import FrameRejected
 from tracequeue.frame import MAX_ENTRY_BYTES, MAX_EVENT_BYTES, unpack
 from tracequeue_worker.records import DecodedFrame, Entry, Rejection
 
+HISTORY: Final = b"history"
+"""The field of a retried frame that says when it was refused first, and how often it was retried."""
 ERROR_BYTES: Final = 2_000
 LARGEST_LINE: Final = MAX_EVENT_BYTES
 LARGEST_BODY: Final = MAX_ENTRY_BYTES
@@ -30,32 +35,50 @@ def dead_letters(frame: DecodedFrame, rejections: Iterable[Rejection], worker: s
     The ledger may name many events of an entry that is unreadable this time: then one letter keeps all of the entry.
     """
     rejections = list(rejections)
-    lines = _lines(frame.entry) if any(rejection.index is not None for rejection in rejections) else []
+    lines = _lines(frame.entry) if any(rejection.index is not None for rejection in rejections) else {}
     if not lines:
         rejections = rejections[:1]
     meta = _shared_meta(frame.entry, len(rejections))
     return [_letter(frame, rejection, lines, meta, worker) for rejection in rejections]
 
 
-def _letter(frame: DecodedFrame, rejection: Rejection, lines: list[bytes], meta: Fields, worker: str) -> Fields:
+def _letter(frame: DecodedFrame, rejection: Rejection, lines: dict[int, bytes], meta: Fields, worker: str) -> Fields:
     entry = frame.entry
     letter = {
         b"reason": rejection.reason.encode(),
         b"error": rejection.error.encode("utf-8", "replace")[:ERROR_BYTES],
         b"stream": entry.stream,
         b"entry": entry.id,
-        b"first_seen": b"%d" % (time.time_ns() // 1000),
         b"worker": worker.encode(),
     }
-    if not frame.anonymous:
-        letter |= {b"src": frame.emitter_id.hex.encode(), b"seq": b"%d" % frame.seq}
+    letter |= _identity(frame) | _history(entry)
     if rejection.index is None:
         return letter | _original_entry(entry)
     letter[b"index"] = b"%d" % rejection.index
-    if rejection.index >= len(lines):
+    line = lines.get(rejection.index)
+    if line is None:
         return letter | _original_entry(entry)
-    line = lines[rejection.index]
     return letter | _raw(line, LARGEST_LINE, len(line)) | meta
+
+
+def _identity(frame: DecodedFrame) -> Fields:
+    """By what the ledger knows the frame."""
+    if frame.anonymous:
+        return {b"frame": frame.emitter_id.hex.encode()}
+    return {b"src": frame.emitter_id.hex.encode(), b"seq": b"%d" % frame.seq}
+
+
+def _history(entry: Entry) -> Fields:
+    """When this was refused first, and how often it was retried since."""
+    try:
+        history = orjson.loads(entry.fields.get(HISTORY, b"null"))
+    except orjson.JSONDecodeError:
+        history = None
+    known = history if isinstance(history, dict) else {}
+    first_seen, retries = known.get("first_seen"), known.get("retries")
+    if type(first_seen) is int and type(retries) is int:
+        return {b"first_seen": b"%d" % first_seen, b"retries": b"%d" % retries}
+    return {b"first_seen": b"%d" % (time.time_ns() // 1000)}
 
 
 def _shared_meta(entry: Entry, letters: int) -> Fields:
@@ -94,9 +117,9 @@ def _size(fields: Mapping[bytes, bytes]) -> int:
     return sum(len(name) + len(value) for name, value in fields.items())
 
 
-def _lines(entry: Entry) -> list[bytes]:
+def _lines(entry: Entry) -> dict[int, bytes]:
     """No lines if the entry is unreadable: then the ledger knows a readable one of the same number and body."""
     try:
-        return unpack(entry.fields).lines
+        return dict(unpack(entry.fields).numbered)
     except FrameRejected:
-        return []
+        return {}

@@ -60,7 +60,7 @@ class Decoder:
             seq=frame.seq,
             digest=_digest(frame.body),
             events=len(frame.lines),
-            anonymous=frame.emitter_id is None,
+            anonymous=frame.seq == 0,
             account=account,
             meta=meta,
             retry=frame.retry,
@@ -75,7 +75,7 @@ class Decoder:
         times = (self._window.earliest, self._window.latest())
         odd = suspicious(frame)
         trace_ids: dict[Any, str] = {}
-        for index, line in enumerate(frame.lines):
+        for index, line in frame.numbered:
             try:
                 self.ignored_fields += _read_line(index, line, decoded, times, trace_ids, odd)
             except Refused as refused:
@@ -143,7 +143,7 @@ def _unreadable(entry: Entry, error: FrameRejected) -> DecodedFrame:
         seq=seq,
         digest=_digest(entry.fields.get(b"body", b"")),
         events=_announced(entry),
-        anonymous=emitter_id is None,
+        anonymous=seq == 0,
         rejections=[Rejection(None, error.reason, str(error)[:ERROR_LENGTH])],
         account=_account(entry) if emitter_id and b"acct" in entry.fields else None,
         size=entry.size,

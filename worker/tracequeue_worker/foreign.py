@@ -32,7 +32,7 @@ def suspicious(frame: Frame) -> bool:
 
     Long numbers are looked for only in frames without an emitter: the search costs more than the parsing.
     """
-    return ESCAPED_NUL in frame.body or (frame.emitter_id is None and bool(_LONG_NUMBER.search(frame.body)))
+    return ESCAPED_NUL in frame.body or (frame.seq == 0 and bool(_LONG_NUMBER.search(frame.body)))
 
 
 def read_foreign(line: bytes) -> Any:

@@ -122,3 +122,5 @@ class Stored:
     rejections: list[Rejection] = field(default_factory=list)
     known: bool = False
     """The ledger already held this frame: nothing was written again."""
+    earlier: bytes = b""
+    """The entry by which it may have been settled before, with its dead letters; empty for a frame that is new."""

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from tracequeue_worker.cancellation import leave_if_cancelled
 from tracequeue_worker.classify import classify
@@ -55,3 +55,10 @@ def redis_failure(error: BaseException) -> Transient | Fatal:
     """The class of failure of a Redis error, with its text. A Redis error is never one record's fault."""
     kind = Fatal if classify(error) is Fatal else Transient
     return kind(f"Redis: {str(error) or type(error).__name__}")
+
+
+def script_failure(text: bytes) -> Transient | Fatal:
+    """The class of failure of an error that a script caught and returned as its text."""
+    said = text.decode("utf-8", "replace")
+    kinds = {"READONLY": ReadOnlyError, "OOM": OutOfMemoryError}
+    return redis_failure(kinds.get(said.partition(" ")[0], ResponseError)(said))

@@ -6,13 +6,12 @@ from itertools import groupby
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 from tracequeue_worker.dead_letter import Fields, dead_letters
 from tracequeue_worker.errors import Fatal, Transient
 from tracequeue_worker.lua import load
 from tracequeue_worker.records import Stored
-from tracequeue_worker.redis_client import redis_failure, talking_to
+from tracequeue_worker.redis_client import script_failure, talking_to
 from tracequeue_worker.streams import Membership
 
 CHUNK_ENTRIES: Final = 500
@@ -37,7 +36,7 @@ class Settlement:
             (self.settled if outcome else self.gone).append(stored)
             return
         self.failed.append(stored)
-        self.failure = self.failure or redis_failure(_as_raised(outcome.decode("utf-8", "replace")))
+        self.failure = self.failure or script_failure(outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,13 @@ class Settler:
                     keys.append(receipts)
                     positions[receipts] = len(keys)
                 position = positions[receipts]
-            arguments += [frame.entry.id, position, frame.seq if position else 0, len(item.letters)]
+            arguments += [
+                frame.entry.id,
+                item.stored.earlier,
+                position,
+                frame.seq if position else 0,
+                len(item.letters),
+            ]
             for letter in item.letters:
                 arguments.append(2 * len(letter))
                 arguments += [part for pair in letter.items() for part in pair]
@@ -117,12 +122,3 @@ def _bounded(items: Iterable[Item]) -> Iterator[list[Item]]:
         size += item.size
     if chunk:
         yield chunk
-
-
-def _as_raised(text: str) -> ResponseError:
-    """The error that redis-py would have raised for a text that a script caught; that is what gets classified."""
-    if text.startswith("READONLY"):
-        return ReadOnlyError(text)
-    if text.startswith("OOM"):
-        return OutOfMemoryError(text)
-    return ResponseError(text)

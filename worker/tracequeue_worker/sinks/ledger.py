@@ -15,9 +15,10 @@ from tracequeue_worker.sql import statement
 
 @dataclass(slots=True)
 class LedgerEntry:
-    """A stored frame: the digest of its body, and its events that became dead letters."""
+    """A stored frame: the digest of its body, the entry that brought it, and its events that became dead letters."""
 
     digest: bytes
+    entry_id: bytes
     dead: list[Rejection]
 
 
@@ -36,7 +37,7 @@ async def enter(connection: Connection, batch: Batch) -> Entered:
     new_keys = await _insert(connection, batch)
     known_keys = batch.firsts.keys() - new_keys
     entries = {
-        key: LedgerEntry(batch.frames[number].digest, batch.rejections[number])
+        key: LedgerEntry(batch.frames[number].digest, batch.frames[number].entry.id, batch.rejections[number])
         for key, number in batch.firsts.items()
         if key in new_keys
     }
@@ -60,8 +61,9 @@ def _outcome(batch: Batch, number: int, entry: LedgerEntry, new_keys: Collection
     key = key_of(frame)
     if entry.digest != frame.digest:
         conflict = f"emitter {frame.emitter_id} numbered another frame {frame.seq} before; that one is stored"
-        return Stored(frame, [Rejection(None, "seq_conflict", conflict)])
-    return Stored(frame, list(entry.dead), known=key not in new_keys or batch.firsts[key] != number)
+        return Stored(frame, [Rejection(None, "seq_conflict", conflict)], earlier=frame.entry.id)
+    known = key not in new_keys or batch.firsts[key] != number
+    return Stored(frame, list(entry.dead), known, earlier=entry.entry_id if known else b"")
 
 
 async def _insert(connection: Connection, batch: Batch) -> set[Key]:
@@ -100,12 +102,12 @@ def _retried(batch: Batch, number: int, entries: dict[Key, LedgerEntry]) -> Stor
     rejections = batch.rejections[number]
     entry = entries.get(key_of(frame))
     if entry is None:
-        return Stored(frame, rejections)
+        return Stored(frame, rejections, earlier=frame.entry.id)
     whole = any(one.index is None for one in entry.dead)
     retried = {one.index for one in entry.dead if one.index is None or one.index in frame.retry}
     again = [one for one in rejections if whole or one.index in retried]
     entry.dead = [one for one in entry.dead if one.index not in retried] + again
-    return Stored(frame, again, known=not retried)
+    return Stored(frame, again, known=not retried, earlier=frame.entry.id)
 
 
 async def _fetch(connection: Connection, name: str, keys: Iterable[Key]) -> dict[Key, LedgerEntry]:
@@ -113,7 +115,10 @@ async def _fetch(connection: Connection, name: str, keys: Iterable[Key]) -> dict
     if not wanted:
         return {}
     records = await connection.fetch(statement(name), *zip(*wanted, strict=True))
-    return {_key(record): LedgerEntry(record["digest"], _from_json(record["dead"])) for record in records}
+    return {
+        _key(record): LedgerEntry(record["digest"], record["entry_id"].encode(), _from_json(record["dead"]))
+        for record in records
+    }
 
 
 def _key(record: Any) -> Key:
