@@ -16,6 +16,7 @@ from tracequeue_worker.decoder import Decoder, TimeWindow
 from tracequeue_worker.drain import Drain
 from tracequeue_worker.errors import Fatal, Transient
 from tracequeue_worker.lease import InFlight, Lease
+from tracequeue_worker.monitoring import monitored
 from tracequeue_worker.pipeline import Pipeline
 from tracequeue_worker.preflight import check_redis
 from tracequeue_worker.reader import BLOCK_MS, Reader
@@ -26,6 +27,7 @@ from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.settle import Settler
 from tracequeue_worker.sinks.base import Sink
 from tracequeue_worker.streams import Membership
+from tracequeue_worker.watch import Watch
 
 GRACE_SECONDS: Final = 8.0
 """For finishing what is in flight after a signal; Docker kills after ten."""
@@ -75,6 +77,9 @@ async def run(
         closing.push_async_callback(_close, store)
         pipeline = build(settings, membership, commands, reading, store, drain=drain, block_ms=block_ms)
         pipeline.report = report or pipeline.report
+        if settings.health_port is not None and not drain:
+            watch = Watch(commands, membership, pipeline.in_flight, min_idle_ms=settings.min_idle_ms)
+            await closing.enter_async_context(monitored(pipeline, watch, settings, settings.health_port))
         with _signals(stop):
             log.info("worker %s reads %d streams", settings.consumer, len(membership.streams))
             await _work(pipeline, stop, grace_seconds)

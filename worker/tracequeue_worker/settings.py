@@ -48,6 +48,11 @@ class WorkerSettings(BaseSettings):
     future_days: int = Field(default=7, ge=1, le=3650)
     """Events that start more than this many days ahead are dead letters (`time_range`)."""
     log_format: Literal["text", "json"] = "text"
+    health_port: int | None = Field(default=None, ge=1, le=65_535)
+    """Where `/healthz`, `/readyz` and `/metrics` are; without it nothing listens."""
+    health_host: str = Field(default="0.0.0.0", min_length=1)  # noqa: S104  # who probes a container is outside it
+    stall_seconds: float = Field(default=120.0, ge=1, le=86_400)
+    """How long frames may wait while nothing moves until `/healthz` fails: longer than one attempt to write takes."""
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

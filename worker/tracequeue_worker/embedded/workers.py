@@ -16,6 +16,7 @@ from tracequeue_worker.settings import WorkerSettings
 WORKER = (sys.executable, "-P", "-m", "tracequeue_worker", "worker")
 STOP = "SIGTERM"
 """Unlike SIGINT it leaves no traceback of a worker that is still importing."""
+HEALTH_PORT = "TRACEQUEUE_HEALTH_PORT"
 
 
 class WorkerProcess:
@@ -53,12 +54,16 @@ class WorkerProcess:
 def worker_processes(
     consumers: Sequence[str], environment: Mapping[str, str], log: Path | None = None
 ) -> Iterator[list[WorkerProcess]]:
-    """Run one worker per name until the block is left; then each finishes what it has in hand. Output goes to `log`."""
+    """Run one worker per name until the block is left; then each finishes what it has in hand. Output goes to `log`.
+
+    They share a machine: of a health port that is set the first takes that one, the others those after it.
+    """
     workers: list[WorkerProcess] = []
     output = log.open("ab") if log is not None else None
     try:
-        for consumer in consumers:
-            workers.append(WorkerProcess(consumer, environment, output))  # noqa: PERF401 - stopped if the next fails
+        for number, consumer in enumerate(consumers):
+            own = {**environment, **_health_port(environment, number)}
+            workers.append(WorkerProcess(consumer, own, output))
         yield workers
     finally:
         for worker in workers:
@@ -67,6 +72,11 @@ def worker_processes(
             worker.wait()
         if output is not None:
             output.close()
+
+
+def _health_port(environment: Mapping[str, str], number: int) -> dict[str, str]:
+    first = environment.get(HEALTH_PORT)
+    return {HEALTH_PORT: str(int(first) + number)} if first else {}
 
 
 def environment_of(settings: WorkerSettings, servers: Servers, **overrides: str) -> dict[str, str]:
