@@ -173,8 +173,10 @@ async def test_no_partition_has_an_index_that_no_query_here_names(database):
         "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' AND tablename LIKE 'pipeline%' ORDER BY 1"
     )
     assert [row["indexname"] for row in rows] == [
+        "pipeline_conflicts_pkey",
         "pipeline_emitters_pkey",
         "pipeline_frames_by_commit",
+        "pipeline_frames_dead",
         "pipeline_frames_pkey",
         "pipeline_migrations_pkey",
         "pipeline_spans_by_name",
