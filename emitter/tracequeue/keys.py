@@ -18,6 +18,11 @@ def dead_key(prefix: str, partition: int) -> str:
     return f"{_slot(prefix, partition)}:dead"
 
 
+def tally_key(prefix: str, partition: int) -> str:
+    """What workers remember of a partition's stream, to tell when entries were deleted by others."""
+    return f"{_slot(prefix, partition)}:tally"
+
+
 def receipts_key(prefix: str, partition: int, emitter_id: str) -> str:
     """The bitmap of settled frame numbers of one emitter (32 hex digits) in a partition."""
     return f"{_slot(prefix, partition)}:receipts:{emitter_id}"

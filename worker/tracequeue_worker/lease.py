@@ -29,6 +29,10 @@ class InFlight:
         for entry in entries:
             self._ids[entry.stream].discard(entry.id)
 
+    def drop(self, stream: bytes, ids: Iterable[bytes]) -> None:
+        """Let go of entries by their ids."""
+        self._ids[stream].difference_update(ids)
+
     def of(self, stream: bytes) -> frozenset[bytes]:
         """A snapshot of the ids of one stream."""
         return frozenset(self._ids[stream])
@@ -48,7 +52,7 @@ class Lease:
         self._membership = membership
         self._in_flight = in_flight
         self._interval = min_idle_ms / 3000
-        self._renew = client.register_script(load("renew_lease"))
+        self._renew = client.register_script(load("stream_facts", "renew_lease"))
         self.patience = Patience("renewing the lease")
 
     async def run(self) -> None:

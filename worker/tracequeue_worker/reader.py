@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from tracequeue_worker.lease import InFlight
+from tracequeue_worker.lua import load
 from tracequeue_worker.records import Entry
 from tracequeue_worker.redis_client import talking_to
 from tracequeue_worker.streams import Membership
@@ -44,6 +45,7 @@ class Reader:
         self._membership = membership
         self._in_flight = in_flight
         self._block_ms = block_ms
+        self._create_group = client.register_script(load("create_group"))
         self._page = PageSize()
 
     async def read(self, *, block: bool = True) -> list[Entry]:
@@ -59,7 +61,7 @@ class Reader:
         async with talking_to(self._client):
             for stream in self._membership.streams:
                 try:
-                    await self._client.xgroup_create(stream, self._membership.group, id="0", mkstream=True)
+                    await self._create_group(keys=[stream], args=[self._membership.group])
                 except ResponseError as error:
                     if not str(error).startswith("BUSYGROUP"):
                         raise

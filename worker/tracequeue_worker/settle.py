@@ -86,7 +86,7 @@ class Settler:
         return Item(stored, letters, sum(len(value) for letter in letters for value in letter.values()))
 
     def _call(self, chunk: Chunk) -> tuple[list[Any], list[Any]]:
-        keys: list[Any] = [chunk.stream, self._membership.dead(chunk.stream)]
+        keys: list[Any] = [chunk.stream, self._membership.dead(chunk.stream), self._membership.tally(chunk.stream)]
         positions: dict[str, int] = {}
         arguments: list[Any] = [self._membership.group, RECEIPT_SECONDS]
         for item in chunk.items:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from tracequeue.keys import dead_key, events_key, receipts_key
+from tracequeue.keys import dead_key, events_key, receipts_key, tally_key
 from tracequeue_worker.settings import WorkerSettings
 
 
@@ -30,6 +30,10 @@ class Membership:
     def dead(self, stream: bytes) -> str:
         """The dead-letter stream beside a stream."""
         return dead_key(self.prefix, self.partitions[stream])
+
+    def tally(self, stream: bytes) -> str:
+        """What is remembered of a stream, beside it."""
+        return tally_key(self.prefix, self.partitions[stream])
 
     def receipts(self, stream: bytes, emitter_id: str) -> str:
         """The receipts of an emitter beside a stream."""

@@ -3,6 +3,6 @@
 from pathlib import Path
 
 
-def load(name: str) -> str:
-    """The text of a script."""
-    return Path(__file__).with_name(f"{name}.lua").read_text(encoding="utf-8")
+def load(*names: str) -> str:
+    """The text of a script, after the preludes that it needs."""
+    return "\n".join(Path(__file__).with_name(f"{name}.lua").read_text(encoding="utf-8") for name in names)

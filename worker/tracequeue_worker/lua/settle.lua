@@ -2,14 +2,15 @@
 -- dead letter that cannot be written leaves its entry pending, and of two workers only one writes it.
 -- Letters are written where the entry is pending, and where it is neither pending nor in the stream any more: then no
 -- other delivery would bring them. Not where they were written before: see `written_before`.
--- KEYS: stream, dead-letter stream, then the receipts of each emitter.
+-- What is acknowledged is counted in the tally (see look.lua).
+-- KEYS: stream, dead-letter stream, tally, then the receipts of each emitter.
 -- ARGV: group, seconds until receipts expire, then for each entry: id, id of the entry that first brought this frame or
 -- '', position of its receipts among KEYS or 0, frame number, number of dead letters, and for each of these the number
 -- of its fields and values, and they themselves.
 -- Returns for each entry 1 (settled), 0 (settled by another worker, or deleted), or the text of an error.
-local stream, dead, group, expiry = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+local stream, dead, tally, group, expiry = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
 local MOST_LOOKED_AT = 1000
-local position = 3
+local position, settled = 3, 0
 
 local function take()
   local value = ARGV[position]
@@ -105,6 +106,7 @@ local function settle(id, first, receipts, number, letters)
   end
   local acknowledged = redis.pcall('XACK', stream, group, id)
   if failure(acknowledged) then return acknowledged.err end
+  settled = settled + acknowledged
   if acknowledged + rescued > 0 then receive(receipts, number) end
   return math.max(acknowledged, rescued)
 end
@@ -114,4 +116,5 @@ while position <= #ARGV do
   local id, first, receipts, number = take(), take(), tonumber(take()), take()
   outcome[#outcome + 1] = settle(id, first, receipts, number, take_letters())
 end
+if settled > 0 then redis.pcall('HINCRBY', tally, 'settled:' .. group, settled) end
 return outcome
