@@ -66,6 +66,9 @@ BY_REDIS_CODE: dict[str, Verdict] = {
 }
 """The first word of a Redis error reply."""
 
+NO_RIGHT_IN_A_SCRIPT = ("The user executing the script", "ACL failure in script")
+"""How Redis and Valkey say NOPERM of a command that a script ran."""
+
 OUR_KEYS = ("pipeline_spans", "pipeline_traces", "pipeline_frames", "pipeline_emitters")
 
 CURES: dict[str, str] = {
@@ -90,8 +93,14 @@ def classify(error: BaseException) -> Verdict:
     if isinstance(error, asyncpg.PostgresError):
         return _by_sqlstate(error)
     if isinstance(error, redis.exceptions.ResponseError):
-        return BY_REDIS_CODE.get(str(error).partition(" ")[0], Transient)
+        return _by_redis_reply(str(error))
     return Transient
+
+
+def _by_redis_reply(text: str) -> Verdict:
+    if any(phrase in text for phrase in NO_RIGHT_IN_A_SCRIPT):
+        return Fatal
+    return BY_REDIS_CODE.get(text.partition(" ")[0], Transient)
 
 
 def _by_sqlstate(error: asyncpg.PostgresError) -> Verdict:
