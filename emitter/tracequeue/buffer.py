@@ -13,6 +13,10 @@ from typing import Protocol
 
 CHUNK_BYTES = 256 * 1024
 SPARE_CHUNKS = 4
+ORDINARY_SHARE = 0.75
+"""How much of the bound is for everything. The rest is for what says how something ended: failed steps, trace ends."""
+PRESSED_SHARE = 0.5
+"""How much may wait before it goes to disk, where there is a spool, although Redis answers."""
 
 
 class Origin(Protocol):
@@ -23,13 +27,13 @@ class Origin(Protocol):
 
 
 class Chunk:
-    """A piece of memory for lines; the unit that becomes one frame."""
+    """A piece of memory for lines; the unit that becomes one frame. `room` is how much of it ordinary lines may use."""
 
-    __slots__ = ("data", "events", "size", "used")
+    __slots__ = ("data", "events", "room", "size", "used")
 
     def __init__(self, size: int) -> None:
         self.data = bytearray(size)
-        self.size = size
+        self.size = self.room = size
         self.used = 0
         self.events = 0
 
@@ -58,15 +62,16 @@ class Buffer:
         self.lost: Counter[str] = Counter()
         self.open_traces = 0
 
-    def append(self, line: bytes, origin: Origin) -> None:
-        """Take one line, which ends with a newline, or count it as lost."""
+    def append(self, line: bytes, origin: Origin, vital: bool = False) -> None:
+        """Take one line, which ends with a newline, or count it as lost. Vital ones are the last to be lost."""
         length = len(line)
         with self._lock:
             self.emitted += 1
             origin.emitted += 1
             chunk = self._open
-            while (end := chunk.used + length) > chunk.size:  # an interruption may fill the new chunk too
-                if not self._roll(length):
+            # An interruption may fill the new chunk too.
+            while (end := chunk.used + length) > (chunk.size if vital else chunk.room):
+                if not self._roll(length, vital):
                     self._lose("stopped" if self._closed else "buffer_full", origin)
                     return
                 chunk = self._open
@@ -117,6 +122,7 @@ class Buffer:
     def recycle(self, chunk: Chunk) -> None:
         if chunk.size == CHUNK_BYTES and len(self._spare) < SPARE_CHUNKS:
             chunk.used = chunk.events = 0
+            chunk.room = chunk.size
             self._spare.append(chunk)
 
     def counts(self) -> tuple[int, dict[str, int], int]:
@@ -129,11 +135,21 @@ class Buffer:
     def has_full(self) -> bool:
         return bool(self._full)
 
-    def _roll(self, length: int) -> bool:
+    @property
+    def pressed(self) -> bool:
+        """Whether so much waits that Redis must be too slow."""
+        return self._waiting_bytes > self._capacity * PRESSED_SHARE
+
+    def _roll(self, length: int, vital: bool) -> bool:
         """Make room for a line that does not fit the open chunk. False where the bound is reached."""
-        if self._closed or self._waiting_bytes + self._open.used + length > self._capacity:
+        needed = self._waiting_bytes + self._open.used + length
+        ordinary = needed <= self._capacity * ORDINARY_SHARE
+        if self._closed or needed > self._capacity or not (ordinary or vital):
             return False
-        self._seal(self._fresh(length))
+        fresh = self._fresh(length)
+        if not ordinary:
+            fresh.room = 0
+        self._seal(fresh)
         return True
 
     def _fresh(self, length: int) -> Chunk:

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -25,6 +26,8 @@ from tracequeue.misspelt import misspelt
 from tracequeue.publisher import Publisher
 from tracequeue.receipts import Receipts, wait_until
 from tracequeue.settings import EmitterSettings
+from tracequeue.spool import Drain, Folder, Shelf
+from tracequeue.wire import Wire
 
 logger = logging.getLogger("tracequeue")
 
@@ -34,12 +37,16 @@ EXIT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class CollectorStats:
-    """Events of this process life: `emitted` = `published` + `buffered` + the sum of `dropped`."""
+    """Events of this process life: `emitted` = `published` + `spooled` + `buffered` + the sum of `dropped`.
+
+    `spooled` are on disk now and not in Redis yet; a later process sends what this one leaves there.
+    """
 
     emitted: int
     published: int
     buffered: int
     dropped: dict[str, int]
+    spooled: int = 0
 
     @property
     def complete(self) -> bool:
@@ -117,13 +124,19 @@ class TraceCollector:
         dropped: Counter[str] = Counter()
         for buffer in self._buffers:
             dropped.update(buffer.counts()[1])
+        if unreadable := sum(shelf.lost for shelf in self._shelves):
+            dropped["spool_damaged"] = unreadable
         emitted = sum(buffer.counts()[0] for buffer in self._buffers)
-        published = sum(lane.published for lane in self._lanes)
-        return CollectorStats(emitted, published, emitted - published - dropped.total(), dict(dropped))
+        published = sum(lane.published for lane in self._lanes) + sum(shelf.sent for shelf in self._shelves)
+        spooled = sum(shelf.events for shelf in self._shelves)
+        buffered = emitted - published - spooled - dropped.total()
+        return CollectorStats(emitted, published, buffered, dict(dropped), spooled)
 
     def _report_loss(self) -> None:
         stats = self.stats()
-        lost = {"unsent": stats.buffered} | {f"dropped ({reason})": count for reason, count in stats.dropped.items()}
+        lost = {"unsent": stats.buffered, f"on disk in {self.settings.spool_dir}": stats.spooled} | {
+            f"dropped ({reason})": count for reason, count in stats.dropped.items()
+        }
         logger.warning(
             "tracequeue stopped with %d of %d events not in Redis: %s",
             stats.emitted - stats.published,
@@ -135,23 +148,28 @@ class TraceCollector:
         """Everything that belongs to one process life. The counts of a parent's events are the parent's."""
         settings = self.settings
         self.identity = Identity(settings)
+        self._folder = Folder(settings.spool_dir, settings.prefix, settings.spool_bytes) if settings.spool_dir else None
+        self._shelves = [Shelf(self._folder) for _ in self._buffers] if self._folder else []
         self._lanes = [
-            Lane(partition, settings, self.identity, buffer, self._account)
-            for partition, buffer in enumerate(self._buffers)
+            Lane(partition, settings, self.identity, buffer, self._account, shelf)
+            for partition, (buffer, shelf) in enumerate(zip_longest(self._buffers, self._shelves))
         ]
-        self._publisher = Publisher(settings.redis_url, settings.linger_ms / 1000, self._lanes, self._on_start)
+        drain = Drain(self._folder, self._shelves) if self._folder else None
+        self._wire = Wire(settings.redis_url)
+        self._publisher = Publisher(self._wire, settings.linger_ms / 1000, self._lanes, drain, self._on_start)
         self._receipts = [Receipts(self._receipt_reader(partition)) for partition in range(settings.partitions)]
 
     def _receipt_reader(self, partition: int) -> Any:
         key = receipts_key(self.settings.prefix, partition, self.identity.emitter_id)
-        return lambda first_byte: self._publisher.read_bytes(key, first_byte)
+        return lambda first_byte: self._wire.read_bytes(key, first_byte)
 
     def _wake(self) -> None:
         self._publisher.wake()
 
     def _account(self) -> bytes:
         stats = self.stats()
-        return orjson.dumps({"emitted": stats.emitted, "lost": stats.dropped})
+        ever_spooled = sum(shelf.ever for shelf in self._shelves)
+        return orjson.dumps({"emitted": stats.emitted, "lost": stats.dropped, "spooled": ever_spooled})
 
     def _on_start(self) -> None:
         atexit.unregister(self._exit)
@@ -164,6 +182,8 @@ class TraceCollector:
         """In the child: a new emitter that has sent nothing, with locks of its own."""
         for buffer in self._buffers:
             buffer.reset()
+        if self._folder is not None:
+            self._folder.let_go()
         self._begin_life()
         if "multiprocessing.util" in sys.modules:
             # A multiprocessing child ends without `atexit`, but runs finalizers; it clears those it inherited first.

@@ -122,7 +122,7 @@ class TraceContext:
         ended_ns = trace.monotonic()
         self.duration_ms = (ended_ns - trace.anchor_ns) / 1e6
         self.status, self.error = trace.outcome(error)
-        trace.hand_over(lambda: ended_line(trace, self._facts, ended_ns, self.status or "ok", self.error))
+        trace.hand_over(lambda: ended_line(trace, self._facts, ended_ns, self.status or "ok", self.error), vital=True)
         trace.buffer.trace_closed()
 
 

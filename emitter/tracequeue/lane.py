@@ -1,11 +1,11 @@
-"""A partition on its way out: buffer -> numbered frames -> outbox. No I/O happens here."""
+"""A partition on its way out: buffer -> numbered frames -> outbox, and from there to Redis or to the disk."""
 
 import logging
 import os
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -16,8 +16,10 @@ import orjson
 from tracequeue.buffer import Buffer, Chunk
 from tracequeue.frame import pack
 from tracequeue.keys import events_key
+from tracequeue.outgoing import Outgoing
 from tracequeue.redaction import redact
 from tracequeue.settings import EmitterSettings
+from tracequeue.spool import Shelf
 
 logger = logging.getLogger("tracequeue")
 
@@ -45,17 +47,6 @@ class Identity:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A frame that Redis has not accepted yet. `first` is the number of its first event in this lane, from 0."""
-
-    key: str
-    seq: int
-    first: int
-    events: int
-    fields: dict[bytes, bytes]
-
-
 class Lane:
     """Makes frames of one partition's chunks and keeps them until Redis has accepted them."""
 
@@ -66,19 +57,19 @@ class Lane:
         identity: Identity,
         buffer: Buffer,
         account: Callable[[], bytes],
+        shelf: Shelf | None = None,
     ) -> None:
         self.partition = partition
+        self.key = events_key(settings.prefix, partition)
         self.buffer = buffer
+        self.shelf = shelf
         self.outbox: deque[Outgoing] = deque()
         self.seq = 0
-        self._key = events_key(settings.prefix, partition)
+        self.published = 0
         self._settings = settings
         self._identity = identity
         self._account = account
         self._taken = 0
-        self.refused = False
-        """Whether Redis refused this lane's frames the last time: then one of them is tried, not all."""
-        self.published = 0
 
     def fill(self, room: int, *, partial: bool) -> None:
         """Turn waiting chunks into frames until the outbox holds `room`. `partial` takes the open chunk too."""
@@ -94,16 +85,25 @@ class Lane:
         """A frame of no events: it carries the account and shows that this emitter lives, or how it ended."""
         self._add(b"", 0)
 
-    def due(self) -> list[Outgoing]:
-        """The frames to send now."""
-        return [self.outbox[0]] if self.refused and self.outbox else list(self.outbox)
-
     def accepted(self, frame: Outgoing) -> None:
-        self.outbox.remove(frame)
-        self.published += frame.events
+        """Redis holds it. A frame that went to disk meanwhile counts when it is sent from there."""
+        if frame in self.outbox:
+            self.outbox.remove(frame)
+            self.published += frame.events
 
-    def waiting(self) -> int:
-        """Events that Redis does not hold yet."""
+    def stow(self) -> bool:
+        """Put on disk what is in memory. False where some of it stays."""
+        while self.shelf is not None:
+            self.fill(1, partial=True)
+            if not self.outbox:
+                return True
+            if not self.shelf.put(self.outbox[0]):
+                return False
+            self.outbox.popleft()
+        return not self.in_memory()
+
+    def in_memory(self) -> int:
+        """Events that neither Redis nor the disk holds."""
         return self.buffer.counts()[2] + sum(frame.events for frame in self.outbox)
 
     def handed_over(self) -> int:
@@ -113,8 +113,12 @@ class Lane:
 
     def delivered(self, mark: int) -> bool:
         """Whether Redis has accepted all events before the mark."""
-        first_missing = self.outbox[0].first if self.outbox else self._taken
-        return first_missing >= mark
+        missing = [self._taken]
+        with suppress(IndexError):  # the publisher's thread may take the last one meanwhile
+            missing.append(self.outbox[0].first)
+        if self.shelf is not None and (first := self.shelf.first()) is not None:
+            missing.append(first)
+        return min(missing) >= mark
 
     def _add(self, body: bytes, events: int) -> None:
         fields = pack(
@@ -127,7 +131,7 @@ class Lane:
             compress=self._settings.compression,
         )
         self.seq += 1
-        self.outbox.append(Outgoing(self._key, self.seq, self._taken, events, fields))
+        self.outbox.append(Outgoing(self.key, self.seq, events, fields, self._taken))
         self._taken += events
 
     def _give_up(self, chunk: Chunk) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
@@ -54,6 +55,10 @@ class EmitterSettings(BaseModel):
     linger_ms: int = Field(default=50, ge=0, le=60_000)
     """How long an event waits for company before its frame is sent."""
     compression: bool = True
+    spool_dir: Path | None = None
+    """Where frames wait while Redis cannot take them. None: nothing is ever written to disk."""
+    spool_bytes: int = Field(default=1024 * 1024 * 1024, ge=1024 * 1024)
+    """Bound of the folder, for all processes of one prefix together."""
     redactor: Redactor | None = None
     """Called in the publisher's thread with each event, a dict, after the built-in redaction; returns what to send."""
 

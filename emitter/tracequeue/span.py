@@ -99,12 +99,13 @@ class Span:
             return
         self._closed = True
         ended_ns = self.trace.monotonic()
+        failure = error or self.reported
         try:
-            line = self._line(ended_ns, error or self.reported)
+            line = self._line(ended_ns, failure)
         except Exception:
             self.trace.lose_internal()
         else:
-            self.trace.buffer.append(line, self.trace)
+            self.trace.buffer.append(line, self.trace, failure is not None)
 
     def _line(self, ended_ns: int, error: BaseException | None) -> bytes:
         trace, outer_id, started_ns = self.trace, self._outer.span_id, self._started_ns

@@ -71,14 +71,14 @@ class Trace:
         """A moment of the monotonic clock as microseconds since the epoch."""
         return self.start_time + (moment_ns - self.anchor_ns) // 1000
 
-    def hand_over(self, line: Callable[[], bytes]) -> None:
-        """Make an event's line and append it to the buffer, whatever happens."""
+    def hand_over(self, line: Callable[[], bytes], vital: bool = False) -> None:
+        """Make an event's line and append it to the buffer, whatever happens. A vital one is the last to be lost."""
         try:
             encoded = line()
         except Exception:
             self.lose_internal()
         else:
-            self.buffer.append(encoded, self)
+            self.buffer.append(encoded, self, vital)
 
     def outcome(self, error: BaseException | None) -> tuple[str, str | None]:
         """Status and error text. Whatever is no `Exception` (cancellation, an early close, Ctrl-C) is `cancelled`."""

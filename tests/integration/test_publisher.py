@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from tests.fixtures.polling import eventually, eventually_sync
-from tracequeue import EmitterSettings, TraceCollector, TraceContext, publisher, span, traced_span
+from tracequeue import EmitterSettings, TraceCollector, TraceContext, delivery, outage, span, traced_span
 from tracequeue import collector as process
 from tracequeue.frame import Frame, unpack
 from tracequeue.keys import events_key, partition_of
@@ -334,7 +334,7 @@ def test_settled_frames_are_seen_by_who_waits(redis_url: str, prefix: str) -> No
 async def test_an_open_trace_shows_that_its_emitter_lives(
     collector: TraceCollector, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(delivery, "HEARTBEAT_SECONDS", 0.02)
     with TraceContext("long"):
         await eventually(lambda: sum(not frame.lines for frame in frames(redis_url, prefix)) >= 3)
     assert await collector.flush()
@@ -348,7 +348,7 @@ async def test_an_open_trace_shows_that_its_emitter_lives(
 async def test_one_sick_partition_does_not_hold_up_the_others(
     redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "LONGEST_DELAY_SECONDS", 3600)
+    monkeypatch.setattr(outage, "LONGEST_DELAY_SECONDS", 3600)
     client = redis.Redis.from_url(redis_url)
     client.set(events_key(prefix, 1), "not a stream")
     collector = TraceCollector(EmitterSettings(redis_url=redis_url, prefix=prefix, partitions=2, linger_ms=0))
