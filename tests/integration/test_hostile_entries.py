@@ -15,6 +15,7 @@ from tests.fixtures.polling import GUARD_SECONDS
 from tracequeue.frame import MAX_ENTRY_BYTES, MAX_EVENTS
 from tracequeue.keys import dead_key, events_key
 from tracequeue_worker.records import DAY, MOST_DAYS
+from tracequeue_worker.repo import TraceRepo
 from tracequeue_worker.report import WorkerReport
 from tracequeue_worker.service import run
 from tracequeue_worker.settings import WorkerSettings
@@ -142,7 +143,7 @@ async def test_an_account_closes_though_the_last_frame_is_unreadable(
     last = frame(span(), span(), src=src, seq=2, acct=b'{"emitted":3,"lost":{}}', body=b"no zstd")
     await redis_client.xadd(key, last)
     await drained()
-    (account,) = await database.fetch(statement("accounts"))
+    (account,) = await database.fetch(statement("accounts"), None)
     assert (account["emitted"], account["persisted"], account["dead"]) == (3, 1, 2)
 
 
@@ -156,6 +157,19 @@ async def test_the_reasons_of_an_emitter_do_not_grow_for_ever(
         await drained()
     (kept,) = await database.fetchrow("SELECT lost FROM pipeline_emitters")
     assert set(orjson.loads(kept)) == {f"reason {number}" for number in range(1400, 2400)}
+
+
+async def test_an_account_closes_however_many_reasons_there_are(
+    drained: Drained, redis_client: Redis, prefix: str, database: asyncpg.Connection
+) -> None:
+    for seq in range(1, 5):
+        lost = {f"reason {number}": 2 for number in range(500 * seq)}
+        acct = orjson.dumps({"emitted": 1000 * seq + seq, "lost": lost})
+        await redis_client.xadd(events_key(prefix, 0), frame(span(), src="d" * 32, seq=seq, acct=acct))
+        await drained()
+    (account,) = await TraceRepo(database).get_accounts()  # type: ignore[arg-type]
+    assert (account.emitted, account.persisted, account.in_flight) == (4004, 4, 0)
+    assert (len(account.lost), account.lost["other"]) == (1001, 2000)
 
 
 async def test_the_same_number_in_two_partitions(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple, Self
@@ -79,22 +80,25 @@ class Decoder:
             try:
                 self.ignored_fields += _read_line(index, line, decoded, times, trace_ids, odd)
             except Refused as refused:
-                decoded.rejections.append(Rejection(index, refused.reason, refused.error[:ERROR_LENGTH]))
+                error = refused.error[:ERROR_LENGTH]
+                decoded.rejections.append(Rejection(index, refused.reason, error, _trace_of(line)))
 
 
 def _refuse_days(decoded: DecodedFrame) -> None:
     """Keep the latest days that one transaction can write."""
     first = sorted(decoded.days)[-MOST_DAYS] * DAY
     error = f"events of more than {MOST_DAYS} days in one frame, and this is not of the latest"
-    refused = [row.line for rows in (decoded.spans, decoded.traces) for row in rows if row.start_time < first]
+    refused = [
+        (row.line, row.trace_id) for rows in (decoded.spans, decoded.traces) for row in rows if row.start_time < first
+    ]
     decoded.spans[:] = [row for row in decoded.spans if row.start_time >= first]
     decoded.traces[:] = [row for row in decoded.traces if row.start_time >= first]
-    decoded.rejections.extend(Rejection(line, "time_range", error) for line in sorted(refused))
+    decoded.rejections.extend(Rejection(line, "time_range", error, trace_id) for line, trace_id in sorted(refused))
 
 
 def _clean_description(frame: Frame) -> tuple[Mapping[str, Any], Account | None]:
     try:
-        account = frame.account and Account(frame.account.emitted, clean(frame.account.lost))
+        account = frame.account and replace(frame.account, lost=clean(frame.account.lost))
         return clean(frame.meta), account
     except RecursionError:
         raise FrameRejected("undecodable", "meta is nested too deep") from None
@@ -131,6 +135,14 @@ def _read_line(
     return unknown
 
 
+def _trace_of(line: bytes) -> str | None:
+    """The trace of a refused event, so that the trace can say what it lacks."""
+    try:
+        return str(UUID(orjson.loads(line)["trace_id"]))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
 def _unreadable(entry: Entry, error: FrameRejected) -> DecodedFrame:
     """Known by its emitter and number if these can be read, so that it counts in the emitter's account."""
     try:
@@ -156,7 +168,7 @@ def _account(entry: Entry) -> Account | None:
         account = account_of(entry.fields)
     except FrameRejected:
         return None
-    return Account(account.emitted, clean(account.lost))
+    return replace(account, lost=clean(account.lost))
 
 
 def _announced(entry: Entry) -> int:

@@ -88,7 +88,10 @@ class Statistics(Row):
 
 
 class EmitterAccount(Row):
-    """What became of an emitter's events. `emitter_id` is None for all frames that came without an emitter."""
+    """What became of an emitter's events. `emitter_id` is None for all frames that came without an emitter.
+
+    `dead` are events in dead letters; `conflicts` are frames among them that had the number of another one.
+    """
 
     emitter_id: UUID | None
     service: str | None
@@ -101,7 +104,9 @@ class EmitterAccount(Row):
     emitted: int
     persisted: int
     dead: int
+    conflicts: int
     lost: dict[str, int] = Field(description="Events that the emitter dropped, by reason.")
+    ever_spooled: int = Field(description="Events that were ever on the emitter's disk.")
 
     @computed_field  # type: ignore[prop-decorator]
     @property

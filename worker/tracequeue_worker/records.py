@@ -31,12 +31,14 @@ class Entry:
 class Rejection:
     """Why one event, or with `index` None the whole frame, goes to the dead-letter stream.
 
-    `reason` is a short code of docs/wire-format.md, `error` a bounded text, `index` the line in the frame from 0.
+    `reason` is a short code of docs/wire-format.md, `error` a bounded text, `index` the line in the frame from 0,
+    `trace_id` the trace of the event, as far as it can be read.
     """
 
     index: int | None
     reason: str
     error: str
+    trace_id: str | None = None
 
 
 class SpanRow(NamedTuple):

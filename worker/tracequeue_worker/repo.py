@@ -114,7 +114,7 @@ class TraceRepo:
 
     async def get_accounts(self) -> list[EmitterAccount]:
         """The account of every emitter, and one of all frames without an emitter."""
-        return [EmitterAccount(**_fields(row)) for row in await self._pool.fetch(statement("accounts"))]
+        return [_account(row) for row in await self._pool.fetch(statement("accounts"), None)]
 
     async def get_rate(self) -> float:
         """Events stored per second over the last minute."""
@@ -157,6 +157,15 @@ def _search(trace_id: UUID) -> list[tuple[datetime, datetime]]:
         return [everywhere]
     moment = EPOCH + timedelta(milliseconds=milliseconds)
     return [(moment - CLOCK_TOLERANCE, moment + CLOCK_TOLERANCE), everywhere]
+
+
+def _account(row: asyncpg.Record) -> EmitterAccount:
+    """Of an emitter with too many reasons only the most frequent are kept: the rest is one."""
+    fields = _fields(row)
+    lost, dropped = fields["lost"], fields.pop("dropped_events")
+    if unnamed := max(0, dropped - sum(lost.values())):
+        lost["other"] = lost.get("other", 0) + unnamed
+    return EmitterAccount(**fields)
 
 
 def _fields(row: asyncpg.Record) -> dict[str, Any]:

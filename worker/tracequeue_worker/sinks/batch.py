@@ -57,7 +57,7 @@ class Batch:
         for row, code, error in sorted(refusals, key=lambda refusal: refusal[0][:2]):
             number, line = row[:2]
             refused.add((number, line))
-            self.rejections[number].append(Rejection(line, code, error))
+            self.rejections[number].append(Rejection(line, code, error, str(row[TRACE_KEY][0])))
         self.spans = [row for row in self.spans if row[:2] not in refused]
         self.traces = [row for row in self.traces if row[:2] not in refused]
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 
 from tracequeue.events import INT64
+from tracequeue.frame import Account
 from tracequeue_worker.database import Connection
 from tracequeue_worker.records import DecodedFrame
 from tracequeue_worker.sinks.batch import description, text
@@ -23,24 +24,22 @@ async def merge_accounts(connection: Connection, frames: Iterable[DecodedFrame])
             newest[frame.emitter_id] = _merged(newest.get(frame.emitter_id), frame)
     if not newest:
         return
-    rows = [
-        (emitter_id, *seen, emitted, orjson.dumps(lost).decode())
-        for emitter_id, (*seen, emitted, lost) in sorted(newest.items())
-    ]
+    rows = [(emitter_id, *seen, orjson.dumps(lost).decode()) for emitter_id, (*seen, lost) in sorted(newest.items())]
     await connection.execute(statement("emitters_merge"), *zip(*rows, strict=True))
 
 
 def _merged(earlier: tuple[Any, ...] | None, frame: DecodedFrame) -> tuple[Any, ...]:
-    """What the emitter says of itself, when it was last seen (milliseconds), `emitted` and `lost`, by maximum."""
-    emitted = frame.account.emitted if frame.account else 0
-    lost = {text(reason) or "": count for reason, count in frame.account.lost.items()} if frame.account else {}
+    """What the emitter says of itself, and by maximum when it was last seen (milliseconds) and its account."""
+    account = frame.account or Account()
+    counts = (account.emitted, account.spooled, min(sum(account.lost.values()), INT64 - 1))
+    lost = {text(reason) or "": count for reason, count in account.lost.items()}
     if earlier is None:
         names = description(frame, "service", "environment", "release", "host")
-        return (*names, _pid(frame), _started_at(frame), _seen(frame), emitted, lost)
-    *names, seen, emitted_before, lost_before = earlier
+        return (*names, _pid(frame), _started_at(frame), _seen(frame), *counts, lost)
+    *described, seen, emitted, spooled, dropped, lost_before = earlier
     for reason, count in lost_before.items():
         lost[reason] = max(count, lost.get(reason, 0))
-    return (*names, max(seen, _seen(frame)), max(emitted_before, emitted), lost)
+    return (*described, max(seen, _seen(frame)), *map(max, (emitted, spooled, dropped), counts), lost)
 
 
 def _pid(frame: DecodedFrame) -> int | None:

@@ -44,6 +44,7 @@ async def enter(connection: Connection, batch: Batch) -> Entered:
     entries |= await _fetch(connection, "frames_known", known_keys)
     if known_keys - entries.keys():
         raise Transient("the ledger was pruned while this batch was written")
+    await _note_conflicts(connection, batch, entries)
     retried = await _retry(connection, batch)
     stored = [
         retried[number] if frame.retry else _outcome(batch, number, entries[key_of(frame)], new_keys)
@@ -54,6 +55,11 @@ async def enter(connection: Connection, batch: Batch) -> Entered:
         new=[number for key, number in batch.firsts.items() if key in new_keys],
         known=[batch.firsts[key] for key in known_keys],
     )
+
+
+async def known(connection: Connection, batch: Batch) -> set[Key]:
+    """The keys of the batch that are in the ledger by now."""
+    return set(await _fetch(connection, "frames_known", batch.firsts))
 
 
 def _outcome(batch: Batch, number: int, entry: LedgerEntry, new_keys: Collection[Key]) -> Stored:
@@ -74,10 +80,24 @@ async def _insert(connection: Connection, batch: Batch) -> set[Key]:
     return {_key(record) for record in records}
 
 
+async def _note_conflicts(connection: Connection, batch: Batch, entries: dict[Key, LedgerEntry]) -> None:
+    """Write down which frames have the number of another one: they are in no other table."""
+    conflicts = [
+        _facts(frame) for frame in batch.frames if not frame.retry and entries[key_of(frame)].digest != frame.digest
+    ]
+    if conflicts:
+        await connection.execute(statement("conflicts_insert"), *zip(*sorted(conflicts), strict=True))
+
+
 def _row(frame: DecodedFrame, dead: Sequence[Rejection]) -> tuple[Any, ...]:
+    return (*_facts(frame), _to_json(dead))
+
+
+def _facts(frame: DecodedFrame) -> tuple[Any, ...]:
+    """What the ledger says of a frame, and of one whose number was used before."""
     entry = frame.entry
     stream, entry_id = (text(name.decode("utf-8", "replace")) or "" for name in (entry.stream, entry.id))
-    return (*key_of(frame), frame.digest, stream, entry_id, frame.events, _to_json(dead))
+    return (*key_of(frame), frame.digest, stream, entry_id, frame.events)
 
 
 async def _retry(connection: Connection, batch: Batch) -> dict[int, Stored]:
@@ -126,9 +146,13 @@ def _key(record: Any) -> Key:
 
 
 def _to_json(dead: Sequence[Rejection]) -> str:
-    values = [{"index": one.index, "reason": one.reason, "error": storable(one.error)} for one in dead]
-    return orjson.dumps(values).decode()
+    return orjson.dumps([_dead_event(one) for one in dead]).decode()
+
+
+def _dead_event(one: Rejection) -> dict[str, Any]:
+    facts = {"index": one.index, "reason": one.reason, "error": storable(one.error)}
+    return facts | {"trace_id": one.trace_id} if one.trace_id else facts
 
 
 def _from_json(dead: str) -> list[Rejection]:
-    return [Rejection(one["index"], one["reason"], one["error"]) for one in orjson.loads(dead)]
+    return [Rejection(one["index"], one["reason"], one["error"], one.get("trace_id")) for one in orjson.loads(dead)]

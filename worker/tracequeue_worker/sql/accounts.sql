@@ -1,23 +1,37 @@
--- A frame that is dead as a whole counts with all its events. Frames without an emitter are one account together.
+-- The account of each emitter. A frame that is dead as a whole counts with all its events, and so does one that had the
+-- number of another. Frames without an emitter have the number 0 and are one account together.
 WITH ledger AS (
     SELECT
-        emitter.emitter_id,
-        sum(frame.events) AS events,
-        sum(CASE WHEN frame.dead @> '[{"index": null}]' THEN frame.events ELSE jsonb_array_length(frame.dead) END) AS dead
-    FROM public.pipeline_frames AS frame
-    LEFT JOIN public.pipeline_emitters AS emitter USING (emitter_id)
-    GROUP BY emitter.emitter_id
+        CASE WHEN seq > 0 THEN emitter_id END AS emitter_id,
+        sum(events) AS events,
+        sum(CASE
+            WHEN dead = '[]' THEN 0
+            WHEN dead @> '[{"index": null}]' THEN events
+            ELSE jsonb_array_length(dead)
+        END) AS dead
+    FROM public.pipeline_frames
+    WHERE $1::uuid IS NULL OR emitter_id = $1
+    GROUP BY 1
+),
+conflict AS (
+    SELECT emitter_id, count(*) AS frames, sum(events) AS events FROM public.pipeline_conflicts GROUP BY emitter_id
 )
 SELECT
     emitter_id, service, environment, release, host, pid, started_at, last_seen, emitted,
     coalesce(ledger.events - ledger.dead, 0)::bigint AS persisted,
-    coalesce(ledger.dead, 0)::bigint AS dead,
-    lost
+    (coalesce(ledger.dead, 0) + coalesce(conflict.events, 0))::bigint AS dead,
+    coalesce(conflict.frames, 0) AS conflicts,
+    dropped AS dropped_events,
+    lost,
+    spooled AS ever_spooled
 FROM public.pipeline_emitters
 LEFT JOIN ledger USING (emitter_id)
+LEFT JOIN conflict USING (emitter_id)
+WHERE $1::uuid IS NULL OR emitter_id = $1
 UNION ALL
 SELECT
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, events::bigint, (events - dead)::bigint, dead::bigint, '{}'
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    events::bigint, (events - dead)::bigint, dead::bigint, 0, 0, '{}', 0
 FROM ledger
 WHERE emitter_id IS NULL
 ORDER BY started_at NULLS LAST, emitter_id

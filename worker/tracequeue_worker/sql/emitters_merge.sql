@@ -1,7 +1,7 @@
 -- Merges the accounts of emitters by maximum, so that order does not matter. Sorted, and last in the transaction: every
 -- batch of an emitter meets here.
 INSERT INTO public.pipeline_emitters AS kept (
-    emitter_id, service, environment, release, host, pid, started_at, last_seen, emitted, lost
+    emitter_id, service, environment, release, host, pid, started_at, last_seen, emitted, spooled, dropped, lost
 )
 SELECT
     emitter_id,
@@ -13,11 +13,15 @@ SELECT
     started_at,
     timestamptz 'epoch' + last_seen / 1000 * interval '1 second' + last_seen % 1000 * interval '1 millisecond',
     emitted,
+    spooled,
+    dropped,
     lost
 FROM unnest(
     $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[], $8::bigint[], $9::bigint[],
-    $10::jsonb[]
-) AS seen (emitter_id, service, environment, release, host, pid, started_at, last_seen, emitted, lost)
+    $10::bigint[], $11::bigint[], $12::jsonb[]
+) AS seen (
+    emitter_id, service, environment, release, host, pid, started_at, last_seen, emitted, spooled, dropped, lost
+)
 ORDER BY emitter_id
 ON CONFLICT (emitter_id) DO UPDATE SET
     service = coalesce(kept.service, excluded.service),
@@ -28,6 +32,8 @@ ON CONFLICT (emitter_id) DO UPDATE SET
     started_at = coalesce(kept.started_at, excluded.started_at),
     last_seen = greatest(kept.last_seen, excluded.last_seen),
     emitted = greatest(kept.emitted, excluded.emitted),
+    spooled = greatest(kept.spooled, excluded.spooled),
+    dropped = greatest(kept.dropped, excluded.dropped),
     lost = (
         SELECT coalesce(jsonb_object_agg(reason, events), '{}')
         FROM (
@@ -36,6 +42,6 @@ ON CONFLICT (emitter_id) DO UPDATE SET
                 AS counts (reason, events)
             GROUP BY reason
             ORDER BY events DESC, reason
-            LIMIT 1000 -- a producer that makes a new reason for each loss would grow this row for ever
+            LIMIT 1000 -- a producer that makes a new reason for each loss would grow this row for ever; `dropped` has all
         ) AS most
     )
