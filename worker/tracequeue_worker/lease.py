@@ -20,10 +20,12 @@ class InFlight:
 
     def __init__(self, streams: Iterable[bytes]) -> None:
         self._ids: dict[bytes, set[bytes]] = {stream: set() for stream in streams}
+        self._taken = dict.fromkeys(self._ids, 0)
 
     def add(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
             self._ids[entry.stream].add(entry.id)
+            self._taken[entry.stream] += 1
 
     def release(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
@@ -36,6 +38,10 @@ class InFlight:
     def of(self, stream: bytes) -> frozenset[bytes]:
         """A snapshot of the ids of one stream."""
         return frozenset(self._ids[stream])
+
+    def taken(self, stream: bytes) -> int:
+        """How many entries of a stream were ever added."""
+        return self._taken[stream]
 
     def holds(self, stream: bytes, entry_id: bytes) -> bool:
         return entry_id in self._ids[stream]

@@ -11,7 +11,9 @@ from tracequeue_worker.batcher import Batcher
 from tracequeue_worker.decoder import Decoder
 from tracequeue_worker.drain import Drain
 from tracequeue_worker.errors import Fatal, Transient
+from tracequeue_worker.housekeeping import Housekeeping
 from tracequeue_worker.lease import InFlight, Lease
+from tracequeue_worker.losses import Losses
 from tracequeue_worker.portion import Portion
 from tracequeue_worker.reader import Reader
 from tracequeue_worker.reclaimer import Reclaimer
@@ -37,6 +39,8 @@ class Pipeline:
     settler: Settler
     lease: Lease
     in_flight: InFlight
+    housekeeping: Housekeeping = field(default_factory=Housekeeping)
+    losses: Losses = field(default_factory=Losses)
     drain: Drain | None = None
     report: WorkerReport = field(default_factory=WorkerReport)
     vitals: Vitals = field(default_factory=Vitals)

@@ -2,6 +2,8 @@
 
 import logging
 import re
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -9,6 +11,7 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from tracequeue_worker.classify import classify
 from tracequeue_worker.errors import Fatal, Unreachable
+from tracequeue_worker.redis_client import talking_to
 from tracequeue_worker.streams import Membership
 
 OLDEST = (6, 2)
@@ -32,12 +35,29 @@ async def _check_server(client: Redis) -> None:
     try:
         facts = await client.info("server", "memory")
     except NoPermissionError:
-        log.warning("this Redis user may not run INFO: the version and the eviction policy were not checked")
+        log.warning(
+            "this Redis user may not run INFO: the version and the eviction policy are not checked, and settled frames "
+            "are not trimmed early when memory is short: allow `+info` in its ACL"
+        )
         return
     version = str(facts.get("redis_version", ""))
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     if numbers and numbers < OLDEST:
         raise Fatal(f"Redis {version} is too old: 6.2 or later is needed, 7.0 or Valkey 7.2 is better")
+    _check_policy(facts)
+
+
+async def check_policy(client: Redis) -> None:
+    """Whether Redis still keeps what it has: the policy can be changed while it runs. Raises `Transient` or `Fatal`."""
+    async with talking_to(client):
+        try:
+            facts = await client.info("memory")
+        except NoPermissionError:  # said at start
+            return
+    _check_policy(facts)
+
+
+def _check_policy(facts: Mapping[str, Any]) -> None:
     policy = str(facts.get("maxmemory_policy", "noeviction"))
     if policy.startswith("allkeys"):
         raise Fatal(

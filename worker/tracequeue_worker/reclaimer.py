@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from tracequeue_worker.lease import InFlight
+from tracequeue_worker.losses import Losses
 from tracequeue_worker.lua import load
 from tracequeue_worker.reader import PageSize, group_is_missing
 from tracequeue_worker.records import Entry
@@ -27,19 +28,30 @@ class Reclaimer:
     """Runs in the reader's place, between its reads, so that no reply of a read can be on its way meanwhile.
 
     `taken_over` counts entries of silent workers, `vanished` those that were pending but deleted from the stream: lost
-    to whoever trimmed it.
+    to whoever trimmed it, and told to `losses`.
     """
 
-    def __init__(self, client: Redis, membership: Membership, in_flight: InFlight, *, min_idle_ms: int) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        membership: Membership,
+        in_flight: InFlight,
+        *,
+        min_idle_ms: int,
+        losses: Losses | None = None,
+    ) -> None:
         self.taken_over = 0
         self.vanished = 0
         self._client = client
         self._membership = membership
         self._in_flight = in_flight
         self._min_idle_ms = min_idle_ms
+        self._losses = losses or Losses()
         self._page = PageSize()
         self._next_round = 0.0
         self._remove_consumers = client.register_script(load("remove_consumers"))
+        self._claim = client.register_script(load("claim"))
+        self._forget = client.register_script(load("forget"))
 
     @property
     def due(self) -> bool:
@@ -74,18 +86,16 @@ class Reclaimer:
             await self._remove(stream, least_idle_ms=0, spared="", only=self._membership.consumer)
 
     async def _of_dead_workers(self, stream: bytes) -> AsyncGenerator[list[Entry], None]:
-        group, consumer = self._membership.group, self._membership.consumer
+        keys, group, consumer = self._keys(stream), self._membership.group, self._membership.consumer
         cursor = b"0-0"
         while True:
-            count = self._page.entries
-            command = self._client.xautoclaim(stream, group, consumer, self._min_idle_ms, cursor, count)
-            reply = await self._unless_missing(command)
+            arguments: list[Any] = [group, consumer, self._min_idle_ms, cursor, self._page.entries]
+            reply = await self._unless_missing(self._claim(keys=keys, args=arguments))
             if reply is None:
                 return
             cursor = reply[0]
-            deleted = reply[2] if len(reply) > 2 else []
-            self._count_vanished(stream, deleted)
-            claimed = [(entry_id, fields) for entry_id, fields in reply[1] if entry_id and fields]
+            self._count_vanished(stream, len(reply[2]) if len(reply) > 2 else 0)
+            claimed = [(item[0], _fields(item[1])) for item in reply[1] if item and item[1]]
             if page := self._take(stream, claimed):
                 self.taken_over += len(page)
                 log.info("took over %d entries of silent workers from %s", len(page), stream.decode())
@@ -124,9 +134,8 @@ class Reclaimer:
                 pipeline.xrange(stream, entry_id, entry_id)
             replies = await pipeline.execute()
             gone = [entry_id for entry_id, reply in zip(ids, replies, strict=True) if not reply]
-            if gone:
-                await self._client.xack(stream, self._membership.group, *gone)
-        self._count_vanished(stream, gone)
+            forgotten = await self._forget(keys=self._keys(stream), args=[self._membership.group, *gone]) if gone else 0
+        self._count_vanished(stream, forgotten)
         return self._take(stream, [reply[0] for reply in replies if reply])
 
     def _take(self, stream: bytes, found: Iterable[tuple[bytes, Any]]) -> list[Entry]:
@@ -140,10 +149,13 @@ class Reclaimer:
         self._page.learn(entries)
         return entries
 
-    def _count_vanished(self, stream: bytes, ids: Sequence[bytes]) -> None:
-        if ids:
-            self.vanished += len(ids)
-            log.error("%d pending entries were deleted from %s before they were stored", len(ids), stream.decode())
+    def _count_vanished(self, stream: bytes, entries: int) -> None:
+        if entries:
+            self.vanished += entries
+            self._losses.add(stream.decode(), "pending", entries)
+
+    def _keys(self, stream: bytes) -> list[Any]:
+        return [stream, self._membership.tally(stream)]
 
     async def _forget_consumers(self, stream: bytes) -> None:
         silence = self._min_idle_ms * FORGOTTEN_AFTER
@@ -163,3 +175,8 @@ class Reclaimer:
                 if not group_is_missing(error):
                     raise
                 return None
+
+
+def _fields(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    """An entry's fields as a script returns them: names and values in turn."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -11,8 +11,9 @@ class WorkerReport:
 
     `reasons` are those of the dead letters; `known` frames were stored before and only settled here; `conflicts` are
     frame numbers used twice, `span_conflicts` span ids used twice for different content; `ignored_fields` were unknown;
-    `unfinished` frames were read and left pending for others; `vanished` ones were deleted by someone before they were
-    stored.
+    `unfinished` frames were read and left pending for others; `vanished` ones were deleted by someone while they
+    were pending, `lost_entries` are all that others took out of the streams before they were stored; `trimmed` ones
+    were settled.
     """
 
     frames: int = 0
@@ -26,6 +27,8 @@ class WorkerReport:
     known: int = 0
     unfinished: int = 0
     vanished: int = 0
+    lost_entries: int = 0
+    trimmed: int = 0
     seconds: float = 0.0
 
     def count_stored(self, stored: Stored) -> None:

@@ -4,21 +4,25 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Final
 
 from redis.asyncio import Redis
 
 from tracequeue_worker.batcher import Batcher
 from tracequeue_worker.cancellation import leave_if_cancelled
+from tracequeue_worker.dead_letter_bounds import DeadLetterBounds
 from tracequeue_worker.decoder import Decoder, TimeWindow
 from tracequeue_worker.drain import Drain
 from tracequeue_worker.errors import Fatal, Transient
+from tracequeue_worker.housekeeping import Chore, Housekeeping
 from tracequeue_worker.lease import InFlight, Lease
+from tracequeue_worker.losses import Losses
 from tracequeue_worker.monitoring import monitored
 from tracequeue_worker.pipeline import Pipeline
-from tracequeue_worker.preflight import check_redis
+from tracequeue_worker.preflight import check_policy, check_redis
 from tracequeue_worker.reader import BLOCK_MS, Reader
 from tracequeue_worker.reclaimer import Reclaimer
 from tracequeue_worker.redis_client import command_client, reading_client
@@ -26,13 +30,19 @@ from tracequeue_worker.report import WorkerReport
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.settle import Settler
 from tracequeue_worker.sinks.base import Sink
+from tracequeue_worker.stream_losses import LossWatch
 from tracequeue_worker.streams import Membership
+from tracequeue_worker.trimmer import Trimmer
 from tracequeue_worker.watch import Watch
 
 GRACE_SECONDS: Final = 8.0
 """For finishing what is in flight after a signal; Docker kills after ten."""
 CLOSING_SECONDS: Final = 1.0
 DRAIN_BLOCK_MS: Final = 50
+LOOK_SECONDS: Final = 2.0
+TRIM_SECONDS: Final = 2.0
+DEAD_LETTER_SECONDS: Final = 10.0
+POLICY_SECONDS: Final = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -75,14 +85,15 @@ async def run(
         store = sink or _sink(settings)
         await store.open()
         closing.push_async_callback(_close, store)
-        pipeline = build(settings, membership, commands, reading, store, drain=drain, block_ms=block_ms)
-        pipeline.report = report or pipeline.report
+        pipeline = build(settings, membership, commands, reading, store, drain=drain, block_ms=block_ms, report=report)
+        await pipeline.housekeeping.once()
         if settings.health_port is not None and not drain:
             watch = Watch(commands, membership, pipeline.in_flight, min_idle_ms=settings.min_idle_ms)
             await closing.enter_async_context(monitored(pipeline, watch, settings, settings.health_port))
         with _signals(stop):
             log.info("worker %s reads %d streams", settings.consumer, len(membership.streams))
-            await _work(pipeline, stop, grace_seconds)
+            async with _kept(pipeline):
+                await _work(pipeline, stop, grace_seconds)
         with suppress(Transient, Fatal):
             await pipeline.reclaimer.leave()
     pipeline.report.seconds = time.monotonic() - started
@@ -98,11 +109,14 @@ def build(
     *,
     drain: bool = False,
     block_ms: int = BLOCK_MS,
+    report: WorkerReport | None = None,
 ) -> Pipeline:
     """The pipeline and its parts."""
+    report = report or WorkerReport()
+    losses = Losses(report)
     in_flight = InFlight(membership.streams)
     min_idle_ms = settings.min_idle_ms
-    reclaimer = Reclaimer(commands, membership, in_flight, min_idle_ms=min_idle_ms)
+    reclaimer = Reclaimer(commands, membership, in_flight, min_idle_ms=min_idle_ms, losses=losses)
     return Pipeline(
         reader=Reader(reading, membership, in_flight, block_ms=block_ms),
         reclaimer=reclaimer,
@@ -113,6 +127,34 @@ def build(
         lease=Lease(commands, membership, in_flight, min_idle_ms=min_idle_ms),
         in_flight=in_flight,
         drain=Drain(reclaimer, in_flight, min_idle_ms=min_idle_ms) if drain else None,
+        report=report,
+        losses=losses,
+        housekeeping=_housekeeping(settings, membership, commands, sink, in_flight, losses, report),
+    )
+
+
+def _housekeeping(
+    settings: WorkerSettings,
+    membership: Membership,
+    commands: Redis,
+    sink: Sink,
+    in_flight: InFlight,
+    losses: Losses,
+    report: WorkerReport,
+) -> Housekeeping:
+    watch = LossWatch(commands, membership, in_flight, losses)
+    trimmer = Trimmer(commands, membership, report, keep_seconds=settings.keep_stream_seconds)
+    bounds = DeadLetterBounds(
+        commands, membership, most_bytes=settings.dead_letter_bytes, most_seconds=settings.dead_letter_seconds
+    )
+    return Housekeeping(
+        [
+            Chore("looking for losses in Redis", LOOK_SECONDS, watch.look),
+            Chore("recording losses in the store", LOOK_SECONDS, partial(losses.record, sink.record_losses)),
+            Chore("trimming settled frames", TRIM_SECONDS, trimmer.trim),
+            Chore("bounding dead letters", DEAD_LETTER_SECONDS, bounds.enforce),
+            Chore("checking the eviction policy", POLICY_SECONDS, partial(check_policy, commands)),
+        ]
     )
 
 
@@ -134,6 +176,20 @@ async def _work(pipeline: Pipeline, stop: Stop, grace_seconds: float) -> None:
         for task in (work, asked, insisted):
             task.cancel()
         await asyncio.wait({work, asked, insisted}, timeout=CLOSING_SECONDS)
+
+
+@asynccontextmanager
+async def _kept(pipeline: Pipeline) -> AsyncIterator[None]:
+    """Housekeeping beside the pipeline, and a last round after it, if the servers let us."""
+    keeping = asyncio.create_task(pipeline.housekeeping.run(), name="tracequeue housekeeping")
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSING_SECONDS):
+            await pipeline.housekeeping.once()
 
 
 @contextmanager

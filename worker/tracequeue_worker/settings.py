@@ -47,6 +47,12 @@ class WorkerSettings(BaseSettings):
     """Events that start before this day are dead letters (`time_range`)."""
     future_days: int = Field(default=7, ge=1, le=3650)
     """Events that start more than this many days ahead are dead letters (`time_range`)."""
+    keep_stream_seconds: int = Field(default=86_400, ge=0)
+    """How long settled frames stay in Redis, for replays and for looking; less while its memory is short."""
+    dead_letter_bytes: int = Field(default=256 * 1024 * 1024, ge=1)
+    """Of Redis memory, for the dead letters of each partition. Beyond, the oldest are dropped."""
+    dead_letter_seconds: int = Field(default=30 * 86_400, ge=1)
+    """Older dead letters are dropped."""
     log_format: Literal["text", "json"] = "text"
     health_port: int | None = Field(default=None, ge=1, le=65_535)
     """Where `/healthz`, `/readyz` and `/metrics` are; without it nothing listens."""

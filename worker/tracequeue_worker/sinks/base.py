@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from tracequeue_worker.losses import Loss
 from tracequeue_worker.records import DecodedFrame, Stored
 
 
@@ -20,5 +21,8 @@ class Sink(Protocol):
     async def open(self) -> None: ...
 
     async def write(self, frames: Sequence[DecodedFrame]) -> list[Stored]: ...
+
+    async def record_losses(self, losses: Sequence[Loss]) -> None:
+        """Write down what others took out of the streams. Raises `Transient` or `Fatal`."""
 
     async def close(self) -> None: ...

@@ -9,6 +9,7 @@ import asyncpg
 from tracequeue_worker.classify import classify, failure
 from tracequeue_worker.database import DEADLINE, GRACE, Connection, create_pool, transaction
 from tracequeue_worker.errors import Fatal, Poison, WorkerError
+from tracequeue_worker.losses import Loss
 from tracequeue_worker.records import DecodedFrame, Stored
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.sinks.batch import Batch, StagedRow
@@ -24,6 +25,7 @@ from tracequeue_worker.sinks.staging import (
     stage,
     withdraw,
 )
+from tracequeue_worker.sql import statement
 
 
 class PostgresSink:
@@ -48,6 +50,17 @@ class PostgresSink:
             self._partitions.forget()
             if isinstance(error, WorkerError):
                 raise
+            raise failure(error) from error
+
+    async def record_losses(self, losses: Sequence[Loss]) -> None:
+        """Write down what others took out of the streams. Raises `Transient` and `Fatal`."""
+        columns = zip(*((one.detected_at, one.stream, one.reason, one.frames) for one in losses), strict=True)
+        try:
+            async with transaction(self._connections) as connection:
+                await connection.execute(statement("losses_insert"), *map(list, columns), self._settings.consumer)
+        except WorkerError:
+            raise
+        except Exception as error:
             raise failure(error) from error
 
     async def close(self) -> None:

@@ -1,0 +1,60 @@
+"""What a worker does beside the pipeline, at its own pace. A failure is held and told; it never stops the pipeline."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+from tracequeue_worker.backoff import Patience
+from tracequeue_worker.errors import Fatal, Transient
+
+log = logging.getLogger(__name__)
+
+
+class Chore:
+    """One thing that is done again and again, every so many seconds. `patience.trouble` says what is wrong with it."""
+
+    def __init__(self, what: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        self.patience = Patience(what)
+        self._seconds = seconds
+        self._work = work
+
+    async def run(self) -> None:
+        """Until cancelled. A defect ends this chore alone, and is logged whole."""
+        try:
+            while True:
+                await self.patience.until_done(self._work)
+                await asyncio.sleep(self._seconds * random.uniform(0.75, 1.25))  # noqa: S311  # workers out of step
+        except Exception:
+            log.exception("no longer %s: a defect, please report it", self.patience.what)
+
+    async def once(self) -> None:
+        try:
+            await self._work()
+        except (Transient, Fatal) as error:
+            self.patience.failed(error)
+        else:
+            self.patience.recovered()
+
+
+class Housekeeping:
+    """The chores of one worker."""
+
+    def __init__(self, chores: Sequence[Chore] = ()) -> None:
+        self._chores = chores
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for chore in self._chores:
+                tasks.create_task(chore.run(), name=f"tracequeue {chore.patience.what}")
+
+    async def once(self) -> None:
+        """Every chore once, as far as it works: before the first read, and after the last."""
+        for chore in self._chores:
+            await chore.once()
+
+    @property
+    def troubles(self) -> dict[str, Transient | Fatal]:
+        """What is wrong, by chore."""
+        return {chore.patience.what: chore.patience.trouble for chore in self._chores if chore.patience.trouble}
