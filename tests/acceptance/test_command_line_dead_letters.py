@@ -62,7 +62,7 @@ def test_a_compressed_frame_is_shown_readable_with_its_other_fields(refused: Com
     assert (letter["fields"]["n"], letter["fields"]["enc"], letter["fields"]["odd"]) == ("7", "zstd", "\\xfe")
     shown = refused("dlq", "show", group["last"]).out
     assert '"span_name": "whole"' in shown
-    assert "enc: b'zstd'" in shown
+    assert "enc: zstd" in shown
 
 
 def test_letters_of_several_partitions_are_told_apart(command: Command, redis_url: str, prefix: str) -> None:

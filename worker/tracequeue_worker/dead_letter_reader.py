@@ -1,33 +1,46 @@
-"""Reading the dead-letter streams: grouped by reason and by what the errors have in common, or one whole."""
+"""Reading the dead-letter streams: grouped by reason and by what the errors have in common, some, or one whole."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, cast
 
 from redis.asyncio import Redis
 
 from tracequeue.errors import FrameRejected
 from tracequeue.frame import unpack
+from tracequeue_worker.hidden import without_secrets
 from tracequeue_worker.redis_client import talking_to
 from tracequeue_worker.streams import Membership
 
 PAGE = 50
 """Letters per command: each may hold 4 MiB."""
+DELETED_AT_ONCE = 500
 ORIGINAL = b"field:"
-NUMBERS = {"size", "index", "seq", "deliveries", "first_seen"}
+NUMBERS = {"size", "index", "seq", "deliveries", "first_seen", "retries"}
+NAMES = {"reason", "stream", "entry", "src", "frame", "worker", "resendable"}
 VARYING = re.compile(r"""'[^']*'|"[^"]*"|\b[0-9a-fA-F]{8}[0-9a-fA-F-]*\b|\d+(?:\.\d+)?""")
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One letter. `id` is its entry in the dead-letter stream, with `partition:` before it where there are several."""
+    """One letter. `id` is its entry in the dead-letter stream, with `partition:` before it where there are several.
+
+    `facts` are without secrets; `raw` and `fields` are the original bytes.
+    """
 
     id: str
+    partition: int
     facts: dict[str, str | int]
     raw: bytes
     fields: dict[bytes, bytes] = field(repr=False)
     """The other fields of the original entry, where the whole frame was refused."""
+
+    @property
+    def entry_id(self) -> str:
+        """In the dead-letter stream."""
+        return self.id.rpartition(":")[2]
 
     @property
     def reason(self) -> str:
@@ -36,6 +49,16 @@ class DeadLetter:
     @property
     def error(self) -> str:
         return str(self.facts.get("error", ""))
+
+    @property
+    def pattern(self) -> str:
+        """The error without names and numbers: what it has in common with others."""
+        return VARYING.sub("…", self.error)
+
+    @property
+    def group(self) -> str:
+        """The id of its group: always the same for the same reason and pattern."""
+        return blake2b(f"{self.reason}\0{self.pattern}".encode("utf-8", "replace"), digest_size=4).hexdigest()
 
     def content(self) -> str:
         """The original, decoded as far as possible: the lines of a frame, or one event."""
@@ -52,12 +75,47 @@ class DeadLetter:
 class Group:
     """Letters with the same reason and the same error but for names and numbers."""
 
+    id: str
     reason: str
     error: str
     count: int = 0
     first: str = ""
     last: str = ""
     emitters: set[str] = field(default_factory=set)
+
+    def add(self, letter: DeadLetter) -> None:
+        self.count += 1
+        self.first = self.first or letter.id
+        self.last = letter.id
+        if "src" in letter.facts:
+            self.emitters.add(str(letter.facts["src"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which letters are meant: one, a group, those of a reason, or with nothing given all."""
+
+    letter_id: str | None = None
+    group: str | None = None
+    reason: str | None = None
+
+    def holds(self, letter: DeadLetter) -> bool:
+        return self.group in (None, letter.group) and self.reason in (None, letter.reason)
+
+
+class Groups:
+    """Letters on their way into groups."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, Group] = {}
+
+    def add(self, letter: DeadLetter) -> None:
+        group = self._groups.setdefault(letter.group, Group(letter.group, letter.reason, letter.pattern))
+        group.add(letter)
+
+    def most_frequent(self) -> list[Group]:
+        """The largest first."""
+        return sorted(self._groups.values(), key=lambda group: -group.count)
 
 
 class DeadLetters:
@@ -69,24 +127,31 @@ class DeadLetters:
 
     async def groups(self) -> list[Group]:
         """All letters, grouped, the most frequent first. Raises `Transient` or `Fatal`."""
-        groups: dict[tuple[str, str], Group] = {}
+        groups = Groups()
         async for letter in self.all():
-            key = (letter.reason, VARYING.sub("…", letter.error))
-            group = groups.setdefault(key, Group(*key, first=letter.id))
-            group.count += 1
-            group.last = letter.id
-            if "src" in letter.facts:
-                group.emitters.add(str(letter.facts["src"]))
-        return sorted(groups.values(), key=lambda group: -group.count)
+            groups.add(letter)
+        return groups.most_frequent()
 
     async def all(self) -> AsyncIterator[DeadLetter]:
-        """Every letter, oldest first within a partition."""
+        """Every letter that is there now, oldest first within a partition; none that is written meanwhile."""
+        last = {partition: await self._last(key) for partition, key in self._keys.items()}
         for partition, key in self._keys.items():
             start = "-"
-            while page := await self._page(key, start):
+            while page := await self._page(key, start, last[partition]):
                 for entry_id, fields in page:
                     yield self._letter(partition, entry_id, fields)
                 start = f"({page[-1][0].decode()}"
+
+    async def chosen(self, selection: Selection) -> AsyncIterator[DeadLetter]:
+        """The letters of a selection, as `all` gives them."""
+        if selection.letter_id is not None:
+            letter = await self.get(selection.letter_id)
+            if letter is not None:
+                yield letter
+            return
+        async for letter in self.all():
+            if selection.holds(letter):
+                yield letter
 
     async def get(self, letter_id: str) -> DeadLetter | None:
         """One letter by its id, or None."""
@@ -98,9 +163,24 @@ class DeadLetters:
             found: Any = await self._client.xrange(key, entry_id, entry_id)
         return self._letter(int(partition or 0), *found[0]) if found else None
 
-    async def _page(self, key: str, start: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    async def delete(self, partition: int, entry_ids: Sequence[str]) -> int:
+        """Delete letters for good; how many were still there."""
+        deleted = 0
+        for start in range(0, len(entry_ids), DELETED_AT_ONCE):
+            async with talking_to(self._client):
+                ids = entry_ids[start : start + DELETED_AT_ONCE]
+                deleted += await self._client.xdel(self._keys[partition], *ids)
+        return deleted
+
+    async def _last(self, key: str) -> str:
+        """The id of the newest letter; where there is none, one that no letter has."""
         async with talking_to(self._client):
-            page: Any = await self._client.xrange(key, start, "+", count=PAGE)
+            newest: Any = await self._client.xrevrange(key, count=1)
+        return newest[0][0].decode() if newest else "0-0"
+
+    async def _page(self, key: str, start: str, end: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        async with talking_to(self._client):
+            page: Any = await self._client.xrange(key, start, end, count=PAGE)
             return cast("list[tuple[bytes, dict[bytes, bytes]]]", page)
 
     def _letter(self, partition: int, entry_id: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
@@ -111,6 +191,7 @@ class DeadLetters:
         raw = own.pop("raw", b"")
         return DeadLetter(
             f"{partition}:{entry_id.decode()}" if several else entry_id.decode(),
+            partition,
             {name: _fact(name, value) for name, value in own.items()},
             raw,
             {name.removeprefix(ORIGINAL): value for name, value in fields.items() if name.startswith(ORIGINAL)},
@@ -120,4 +201,5 @@ class DeadLetters:
 def _fact(name: str, value: bytes) -> str | int:
     if name in NUMBERS and value.isdigit():
         return int(value)
-    return value.decode("utf-8", "backslashreplace")
+    text = value.decode("utf-8", "backslashreplace")
+    return text if name in NAMES else without_secrets(text)

@@ -1,22 +1,24 @@
-"""`dlq`: the dead letters."""
+"""`dlq`: the dead letters, listed and shown; what is done with them is in the modules beside."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
+from tracequeue_worker.cli import dead_letter_removal, dead_letter_retry
 from tracequeue_worker.cli.connections import streams
+from tracequeue_worker.cli.dead_letter_selection import checked_id
 from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, run, say, table
 from tracequeue_worker.cli.times import clock_time
 from tracequeue_worker.dead_letter_reader import DeadLetter, DeadLetters, Group
-from tracequeue_worker.printable import printable
+from tracequeue_worker.hidden import without_secrets
+from tracequeue_worker.printable import one_line, printable
 from tracequeue_worker.settings import WorkerSettings
 
-LETTER_ID = re.compile(r"(\d{1,4}:)?\d{1,19}-\d{1,19}")
 SHOWN_CHARACTERS = 20_000
+SHOWN_OF_A_FIELD = 200
 
 app = typer.Typer(help="Records that could not be stored: why, and what they were.", no_args_is_help=True)
 
@@ -36,9 +38,10 @@ def list_groups(as_json: AsJson = False) -> None:
     if not groups:
         say("no dead letters", "green")
         return
-    rows = [[group.count, group.reason, group.error, group.first, group.last] for group in groups]
-    print_lines(table("count", "reason", "error", "first", "last", rows=rows, right=("count",)))
+    rows = [[group.count, group.id, group.reason, group.error, group.first, group.last] for group in groups]
+    print_lines(table("count", "group", "reason", "error", "first", "last", rows=rows, right=("count",)))
     say(f"\none of them: tracequeue dlq show {groups[0].last}", "dim")
+    say(f"when mended: tracequeue dlq retry --group {groups[0].id} --canary 1", "dim")
 
 
 @app.command("show", epilog="Example: tracequeue dlq show 1790000000000-0")
@@ -46,8 +49,7 @@ def show(
     letter_id: Annotated[str, typer.Argument(metavar="ID", help="As `dlq list` prints it.")], as_json: AsJson = False
 ) -> None:
     """One dead letter: why, whence, and the original as far as it can be read. Exits with 1 if it is gone."""
-    if not LETTER_ID.fullmatch(letter_id):
-        raise typer.BadParameter(f"{letter_id!r} is not an id such as 1790000000000-0", param_hint="ID")
+    checked_id(letter_id)
 
     async def work() -> DeadLetter | None:
         async with streams(WorkerSettings.load()) as (client, membership):
@@ -61,14 +63,14 @@ def show(
         print_json(letter_document(letter))
         return
     print_lines(table("fact", "value", rows=[["id", letter.id], *_readable(letter.facts)]))
-    for name, value in letter.fields.items():
-        print_lines(Text(f"{name.decode('utf-8', 'replace')}: {value[:200]!r}", style="dim"))
+    for name, value in _readable_fields(letter):
+        print_lines(Text(one_line(f"{name}: {value}")[:SHOWN_OF_A_FIELD], style="dim"))
     print_lines(original_text(letter))
 
 
 def original_text(letter: DeadLetter) -> Text:
     """The original record, below its facts; a long one is cut and says so."""
-    content = letter.content()
+    content = without_secrets(letter.content())
     cut = len(content) - SHOWN_CHARACTERS
     more = f"\n… {cut} more characters: --json has them" if cut > 0 else ""
     return Text("\n" + printable(content[:SHOWN_CHARACTERS].rstrip("\n"))).append(more, style="dim")
@@ -80,9 +82,23 @@ def _readable(facts: Mapping[str, str | int]) -> list[list[object]]:
 
 
 def letter_document(letter: DeadLetter) -> dict[str, Any]:
-    """A letter as JSON; the other fields of its entry as text."""
-    fields = {
-        name.decode("utf-8", "backslashreplace"): value.decode("utf-8", "backslashreplace")
-        for name, value in letter.fields.items()
+    """A letter as JSON, without secrets; the other fields of its entry as text."""
+    return {
+        "id": letter.id,
+        **letter.facts,
+        "content": without_secrets(letter.content()),
+        "fields": dict(_readable_fields(letter)),
     }
-    return {"id": letter.id, **letter.facts, "content": letter.content(), "fields": fields}
+
+
+def _readable_fields(letter: DeadLetter) -> Iterator[tuple[str, str]]:
+    for name, value in letter.fields.items():
+        yield name.decode("utf-8", "backslashreplace"), without_secrets(value.decode("utf-8", "backslashreplace"))
+
+
+for command, example in (
+    (dead_letter_retry.retry, "tracequeue dlq retry --group 9f86d081 --canary 3"),
+    (dead_letter_removal.export, "tracequeue dlq export letters.ndjson --reason schema"),
+    (dead_letter_removal.drop, "tracequeue dlq drop --reason schema"),
+):
+    app.command(epilog=f"Example: {example}")(command)
