@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.fixtures.command",
     "tests.fixtures.oracle",
     "tests.fixtures.access",
+    "tests.fixtures.tls",
     "tests.fixtures.own_servers",
 ]
 

@@ -4,6 +4,8 @@ import logging
 import random
 from time import monotonic
 
+from tracequeue.tls import tls_cure
+
 logger = logging.getLogger("tracequeue")
 
 FIRST_DELAY_SECONDS = 0.1
@@ -35,10 +37,11 @@ class Outage:
         """Pauses grow only while nothing at all is accepted: one sick partition must not hold up the others."""
         if not self._failures:
             logger.warning(
-                "tracequeue: Redis takes no events (%s: %s); they wait %s; check Redis and TRACEQUEUE_REDIS_URL",
+                "tracequeue: Redis takes no events (%s: %s); they wait %s; %s",
                 type(error).__name__,
                 error,
                 self._instead,
+                tls_cure(error, "ssl_ca_certs") or "check Redis and TRACEQUEUE_REDIS_URL",
             )
         self._failures = 1 if partly else self._failures + 1
         longest = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(self._failures, 10))

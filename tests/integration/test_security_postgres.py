@@ -8,9 +8,11 @@ from tests.fixtures.oracle import Site
 
 REFUSED_TO_THE_WORKER = """
 DELETE FROM pipeline_spans; DELETE FROM pipeline_traces; DELETE FROM pipeline_frames; DELETE FROM pipeline_emitters
-TRUNCATE pipeline_spans; DROP TABLE pipeline_spans; UPDATE pipeline_spans SET error = 'x'; CREATE TABLE public.mine ()
+TRUNCATE pipeline_spans; DROP TABLE pipeline_spans
+UPDATE pipeline_spans SET error = 'x'; CREATE TABLE public.mine ()
 CREATE ROLE mine; ALTER ROLE postgres PASSWORD 'x'; SELECT pg_read_file('/etc/passwd'); COPY pipeline_spans TO '/tmp/x'
-COPY pipeline_spans TO PROGRAM 'cat'; SET ROLE postgres; ALTER SYSTEM SET port = 1; GRANT tracequeue_writer TO pg_monitor
+COPY pipeline_spans TO PROGRAM 'cat'; SET ROLE postgres; ALTER SYSTEM SET port = 1
+GRANT tracequeue_writer TO pg_monitor
 """
 REFUSED_TO_THE_READER = (
     REFUSED_TO_THE_WORKER

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
+from tracequeue.tls import tls_cure
 from tracequeue_worker.classify import classify, cure_of, message_of
 from tracequeue_worker.errors import Fatal, Poison, Unreachable
 from tracequeue_worker.settings import WorkerSettings
@@ -105,7 +106,7 @@ def _options(application: str, deadline: float) -> dict[str, Any]:
 
 
 def _unreachable(url: str, error: Exception) -> Unreachable:
-    cure = cure_of(error) or "start it, or check TRACEQUEUE_DATABASE_URL"
+    cure = cure_of(error) or tls_cure(error, "sslrootcert") or "start it, or check TRACEQUEUE_DATABASE_URL"
     return Unreachable(f"{_address(url)}: {message_of(error) or 'no answer'}: {cure}")
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
+from tracequeue.tls import tls_cure
 from tracequeue_worker.classify import classify
 from tracequeue_worker.errors import Fatal, Unreachable
 from tracequeue_worker.redis_client import talking_to
@@ -76,7 +77,8 @@ def _named(url: str, error: RedisError | OSError) -> Fatal | Unreachable:
     server, said = f"Redis at {_address(url)}", str(error).rstrip(".")
     if classify(error) is Fatal:
         return Fatal(f"{server} refuses us: {said}: check user, password and rights in TRACEQUEUE_REDIS_URL")
-    return Unreachable(f"{server} cannot be reached: {said}: start it, or check TRACEQUEUE_REDIS_URL")
+    cure = tls_cure(error, "ssl_ca_certs") or "start it, or check TRACEQUEUE_REDIS_URL"
+    return Unreachable(f"{server} cannot be reached: {said}: {cure}")
 
 
 def _address(url: str) -> str:
