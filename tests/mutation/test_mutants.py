@@ -38,8 +38,8 @@ MUTANTS = [
     Mutant(
         "acknowledge after the commit",
         "worker/tracequeue_worker/pipeline.py",
-        "stored = await self.sink.write(frames)",
-        "await self._settle([Stored(frame) for frame in frames]); stored = await self.sink.write(frames)",
+        "stored = await self.sink.write(",
+        "await self._settle([Stored(frame) for frame in frames]); stored = await self.sink.write(",
         ("tests/integration/test_service.py -k fatal_store_ends_a_drain",),
     ),
     Mutant(

@@ -69,6 +69,11 @@ BY_REDIS_CODE: dict[str, Verdict] = {
 NO_RIGHT_IN_A_SCRIPT = ("The user executing the script", "ACL failure in script")
 """How Redis and Valkey say NOPERM of a command that a script ran."""
 
+SERVER_STATE = ("08", "23", "25", "26", "40", "42", "53", "55", "57", "58")
+"""Transient classes that say how the server is, or who else is at work: no record causes them by itself."""
+MAY_BE_A_RECORD = ("08003", "08006", "57014", "57P01", "57P02")
+"""Of these classes: the connection broke, the statement took too long, the backend was ended or crashed."""
+
 OUR_KEYS = ("pipeline_spans", "pipeline_traces", "pipeline_frames", "pipeline_emitters")
 
 CURES: dict[str, str] = {
@@ -131,4 +136,12 @@ def failure(error: BaseException) -> Transient | Fatal:
     """The error to raise, from this one, when a batch cannot be stored now."""
     kind = Fatal if classify(error) is Fatal else Transient
     cure = cure_of(error)
-    return kind(f"{message_of(error)}: {cure}" if cure else message_of(error))
+    raised = kind(f"{message_of(error)}: {cure}" if cure else message_of(error))
+    if isinstance(raised, Transient):
+        raised.may_be_a_record = _may_be_a_record(error)
+    return raised
+
+
+def _may_be_a_record(error: BaseException) -> bool:
+    code = getattr(error, "sqlstate", None) or ""
+    return code in MAY_BE_A_RECORD or not code.startswith(SERVER_STATE)

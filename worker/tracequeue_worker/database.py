@@ -72,11 +72,13 @@ async def acquired(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def transaction(pool: asyncpg.Pool, *, rehearsal: bool = False) -> AsyncIterator[Connection]:
-    """One transaction on a connection of its own, rolled back at the end if it is a `rehearsal`."""
+    """One transaction on a connection of its own. A `rehearsal` is rolled back, and fails where its commit would."""
     async with acquired(pool) as connection:
         await connection.execute("BEGIN")
         try:
             yield connection
+            if rehearsal:
+                await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         except BaseException as error:
             if classify(error) is Poison:
                 await connection.execute("ROLLBACK")
@@ -100,7 +102,8 @@ def _options(application: str, deadline: float) -> dict[str, Any]:
             "application_name": application,
             "statement_timeout": milliseconds,
             "idle_in_transaction_session_timeout": milliseconds,
-            "lock_timeout": str(round(min(deadline, LOCK_TIMEOUT) * 1000)),
+            # Below the deadline: a lock that somebody holds must not look like a statement that takes too long.
+            "lock_timeout": str(round(min(deadline / 2, LOCK_TIMEOUT) * 1000)),
         },
     }
 

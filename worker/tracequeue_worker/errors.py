@@ -8,7 +8,12 @@ class WorkerError(TracequeueError):
 
 
 class Transient(WorkerError):
-    """It will pass: keep everything unacknowledged and try the same batch again, for ever."""
+    """It will pass: keep everything unacknowledged and try the same batch again, for ever.
+
+    `may_be_a_record`: a record that ends its backend or holds it up would look like this too.
+    """
+
+    may_be_a_record = False
 
 
 class Fatal(WorkerError):

@@ -1,6 +1,7 @@
 """read -> decode -> batch -> write -> settle. Reading and decoding go on while a batch is with the store."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from functools import partial
 
 from tracequeue_worker.backoff import Patience
 from tracequeue_worker.batcher import Batcher
+from tracequeue_worker.breaker import Breaker, Held
 from tracequeue_worker.decoder import Decoder
 from tracequeue_worker.drain import Drain
 from tracequeue_worker.errors import Fatal, Transient
@@ -17,11 +19,13 @@ from tracequeue_worker.losses import Losses
 from tracequeue_worker.portion import Portion
 from tracequeue_worker.reader import Reader
 from tracequeue_worker.reclaimer import Reclaimer
-from tracequeue_worker.records import DecodedFrame, Entry, Stored
+from tracequeue_worker.records import DecodedFrame, Entry, Place, Stored
 from tracequeue_worker.report import WorkerReport
 from tracequeue_worker.settle import Chunk, Settlement, Settler
 from tracequeue_worker.sinks.base import Sink
 from tracequeue_worker.vitals import Vitals
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -41,6 +45,7 @@ class Pipeline:
     in_flight: InFlight
     housekeeping: Housekeeping = field(default_factory=Housekeeping)
     losses: Losses = field(default_factory=Losses)
+    breaker: Breaker = field(default_factory=Breaker)
     drain: Drain | None = None
     report: WorkerReport = field(default_factory=WorkerReport)
     vitals: Vitals = field(default_factory=Vitals)
@@ -66,6 +71,11 @@ class Pipeline:
         }
 
     @property
+    def held(self) -> list[Held]:
+        """Producers whose records the store refuses again and again."""
+        return self.breaker.held()
+
+    @property
     def stopping(self) -> bool:
         return self._stopping.is_set()
 
@@ -85,6 +95,7 @@ class Pipeline:
             raise group.exceptions[0] from None
         finally:
             self.report.unfinished = len(self.in_flight)
+            self.report.held = sum(one.frames for one in self.breaker.held())
             self.report.vanished = self.reclaimer.vanished
             self.report.ignored_fields = self.decoder.ignored_fields
             self.report.span_conflicts = self.sink.span_conflicts
@@ -94,7 +105,9 @@ class Pipeline:
             while not self._stopping.is_set():
                 if self.reclaimer.due:
                     await self._reading.until_done(self._take_pending)
-                entries = await self._reading.until_done(self.reader.read)
+                places = self.breaker.wanted()
+                await self._bring(places)
+                entries = await self._reading.until_done(partial(self.reader.read, block=not places))
                 await self._decode(entries)
                 if not entries and self.drain and await self._reading.until_done(self.drain.nothing_left):
                     break
@@ -110,10 +123,18 @@ class Pipeline:
                 if self._stopping.is_set():
                     return
 
-    async def _decode(self, entries: Sequence[Entry]) -> None:
+    async def _bring(self, places: Sequence[Place]) -> None:
+        """Frames that the breaker held, or holds and wants to try."""
+        if not places:
+            return
+        entries = await self._reading.until_done(partial(self.reclaimer.bring, places))
+        self.breaker.gone(set(places).difference(entry.place for entry in entries))
+        await self._decode(entries, news=False)
+
+    async def _decode(self, entries: Sequence[Entry], *, news: bool = True) -> None:
         if entries:
             self.vitals.moved()
-        if entries and self.drain:
+        if entries and news and self.drain:
             self.drain.news()
         for entry in entries:
             await self.batcher.add(self.decoder.decode(entry))
@@ -121,26 +142,35 @@ class Pipeline:
 
     async def _store(self) -> None:
         while batch := await self.batcher.take():
-            while batch:
+            while batch := self.breaker.admitted(batch):
                 stored = await self._writing.until_done(partial(self._write, batch))
                 for one in stored:
                     self.report.count_stored(one)
                 await self._settle(stored)
                 self.in_flight.release(one.frame.entry for one in stored)
-                del batch[: len(stored)]
 
-    async def _write(self, batch: Sequence[DecodedFrame]) -> list[Stored]:
-        """The first frames of a batch: all, unless that failed again and again."""
-        frames = batch[: self._portion.of(len(batch))]
+    async def _write(self, batch: list[DecodedFrame]) -> list[Stored]:
+        """Take the first frames from a batch: all, unless that failed again and again. What is not stored is held."""
+        frames = batch[: self._portion.of(self.breaker.together(batch))]
         try:
             with self.vitals.write_seconds.time():
-                stored = await self.sink.write(frames)
-        except Transient:
-            self._portion.failed(len(frames))
+                stored = await self.sink.write(frames, self.breaker.left_out)
+        except Transient as error:
+            self._portion.failed(len(frames), may_be_a_record=error.may_be_a_record)
+            if self._portion.suspicious:
+                batch[0] = await self._without_suspects(batch[0])
             raise
         self.vitals.stored(stored)
         self._portion.written()
+        self.breaker.learn(frames, stored)
+        del batch[: len(frames)]
         return stored
+
+    async def _without_suspects(self, frame: DecodedFrame) -> DecodedFrame:
+        suspects = await self.sink.find_suspects(frame)
+        for one in suspects:
+            log.error("a record becomes a dead letter: line %s of entry %s: %s", one.index, frame.entry.id, one.error)
+        return frame.without(suspects)
 
     async def _settle(self, stored: Sequence[Stored]) -> None:
         """A frame whose dead letters cannot be written stays pending: the sweep of our own brings it here again."""

@@ -12,17 +12,24 @@ class Portion:
     def __init__(self) -> None:
         self._pieces = 1
         self._failures = 0
+        self._alone = 0
 
     def of(self, frames: int) -> int:
         """How many of so many frames: at least one."""
         return max(1, frames // self._pieces)
 
-    def failed(self, frames: int) -> None:
-        """So many frames were tried."""
+    @property
+    def suspicious(self) -> bool:
+        """Whether it is time to look for a record that is to blame: one frame alone failed again and again."""
+        return self._alone > 0 and self._alone % PATIENCE == 0
+
+    def failed(self, frames: int, *, may_be_a_record: bool = False) -> None:
+        """So many frames were tried. Where a record may be to blame, less is tried at once."""
         self._failures += 1
-        if self._failures % PATIENCE == 0 and frames > 1:
+        self._alone = self._alone + 1 if frames == 1 and may_be_a_record else 0
+        if frames > 1 and (may_be_a_record or self._failures % PATIENCE == 0):
             self._pieces *= 2
 
     def written(self) -> None:
-        self._failures = 0
+        self._failures = self._alone = 0
         self._pieces = max(1, self._pieces // 2)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from tracequeue_worker.lease import InFlight
 from tracequeue_worker.losses import Losses
 from tracequeue_worker.lua import load
 from tracequeue_worker.reader import PageSize, group_is_missing
-from tracequeue_worker.records import Entry
+from tracequeue_worker.records import Entry, Place
 from tracequeue_worker.redis_client import talking_to
 from tracequeue_worker.streams import Membership
 
@@ -67,6 +68,19 @@ class Reclaimer:
                 yield page
             await self._forget_consumers(stream)
         self._next_round = time.monotonic() + self._min_idle_ms / 2000
+
+    async def bring(self, places: Iterable[Place]) -> list[Entry]:
+        """Entries that are in flight, but of which only the ids were kept. What is not pending under our name any more
+        is not in flight either. Raises `Transient` or `Fatal`."""
+        ids: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        for stream, entry_id in places:
+            ids[stream].append(entry_id)
+        entries = []
+        for stream, wanted in ids.items():
+            found = await self._load(stream, await self._ours(stream, wanted))
+            self._in_flight.drop(stream, wanted)
+            entries += self._take(stream, found)
+        return entries
 
     async def pending(self) -> tuple[int, int]:
         """How many entries are pending under our name, and under other names."""
@@ -127,7 +141,20 @@ class Reclaimer:
                 return
             start = b"(" + ids[-1]
 
+    async def _ours(self, stream: bytes, ids: Iterable[bytes]) -> list[bytes]:
+        """Those of the ids that are pending under our name."""
+        group, consumer = self._membership.group, self._membership.consumer
+        pipeline = self._client.pipeline(transaction=False)
+        for entry_id in ids:
+            pipeline.xpending_range(stream, group, entry_id, entry_id, 1, consumer)
+        return [item["message_id"] for reply in await self._unless_missing(pipeline.execute()) or [] for item in reply]
+
     async def _fetch(self, stream: bytes, ids: Sequence[bytes]) -> list[Entry]:
+        return self._take(stream, await self._load(stream, ids))
+
+    async def _load(self, stream: bytes, ids: Sequence[bytes]) -> list[tuple[bytes, Any]]:
+        if not ids:
+            return []
         async with talking_to(self._client):
             pipeline = self._client.pipeline(transaction=False)
             for entry_id in ids:
@@ -136,7 +163,7 @@ class Reclaimer:
             gone = [entry_id for entry_id, reply in zip(ids, replies, strict=True) if not reply]
             forgotten = await self._forget(keys=self._keys(stream), args=[self._membership.group, *gone]) if gone else 0
         self._count_vanished(stream, forgotten)
-        return self._take(stream, [reply[0] for reply in replies if reply])
+        return [reply[0] for reply in replies if reply]
 
     def _take(self, stream: bytes, found: Iterable[tuple[bytes, Any]]) -> list[Entry]:
         partition = self._membership.partitions[stream]

@@ -1,8 +1,8 @@
 """What passes between the worker's steps: entry -> decoded frame -> outcome. Rows are tuples in COPY order."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Self, TypeAlias
 from uuid import UUID
 
 from tracequeue.frame import Account
@@ -11,6 +11,9 @@ DAY = 86_400_000_000
 """Microseconds."""
 MOST_DAYS = 366
 """On which the rows of one batch may start: a transaction locks about eight relations for each, of a server's 6,400."""
+
+Place: TypeAlias = tuple[bytes, bytes]
+"""Where an entry is: stream and id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,10 @@ class Entry:
     partition: int
     id: bytes
     fields: Mapping[bytes, bytes]
+
+    @property
+    def place(self) -> Place:
+        return self.stream, self.id
 
     @property
     def size(self) -> int:
@@ -109,6 +116,16 @@ class DecodedFrame:
     @property
     def rows(self) -> int:
         return len(self.spans) + len(self.traces)
+
+    def without(self, rejections: Sequence[Rejection]) -> Self:
+        """The frame with more of its lines rejected."""
+        refused = {one.index for one in rejections}
+        return replace(
+            self,
+            spans=[row for row in self.spans if row.line not in refused],
+            traces=[row for row in self.traces if row.line not in refused],
+            rejections=sorted([*self.rejections, *rejections], key=lambda one: -1 if one.index is None else one.index),
+        )
 
     @property
     def days(self) -> set[int]:

@@ -11,9 +11,9 @@ class WorkerReport:
 
     `reasons` are those of the dead letters; `known` frames were stored before and only settled here; `conflicts` are
     frame numbers used twice, `span_conflicts` span ids used twice for different content; `ignored_fields` were unknown;
-    `unfinished` frames were read and left pending for others; `vanished` ones were deleted by someone while they
-    were pending, `lost_entries` are all that others took out of the streams before they were stored; `trimmed` ones
-    were settled.
+    `unfinished` frames were read and left pending for others, `held` ones of them by the breaker; `vanished` ones were
+    deleted by someone while they were pending, `lost_entries` are all that others took out of the streams before they
+    were stored; `trimmed` ones were settled.
     """
 
     frames: int = 0
@@ -26,6 +26,7 @@ class WorkerReport:
     ignored_fields: int = 0
     known: int = 0
     unfinished: int = 0
+    held: int = 0
     vanished: int = 0
     lost_entries: int = 0
     trimmed: int = 0

@@ -12,6 +12,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from tracequeue_worker.batcher import Batcher
+from tracequeue_worker.breaker import Breaker
 from tracequeue_worker.cancellation import leave_if_cancelled
 from tracequeue_worker.dead_letter_bounds import DeadLetterBounds
 from tracequeue_worker.decoder import Decoder, TimeWindow
@@ -117,6 +118,7 @@ def build(
     in_flight = InFlight(membership.streams)
     min_idle_ms = settings.min_idle_ms
     reclaimer = Reclaimer(commands, membership, in_flight, min_idle_ms=min_idle_ms, losses=losses)
+    breaker = Breaker()
     return Pipeline(
         reader=Reader(reading, membership, in_flight, block_ms=block_ms),
         reclaimer=reclaimer,
@@ -126,7 +128,8 @@ def build(
         settler=Settler(commands, membership),
         lease=Lease(commands, membership, in_flight, min_idle_ms=min_idle_ms),
         in_flight=in_flight,
-        drain=Drain(reclaimer, in_flight, min_idle_ms=min_idle_ms) if drain else None,
+        breaker=breaker,
+        drain=Drain(reclaimer, in_flight, min_idle_ms=min_idle_ms, held=lambda: breaker.waiting) if drain else None,
         report=report,
         losses=losses,
         housekeeping=_housekeeping(settings, membership, commands, sink, in_flight, losses, report),

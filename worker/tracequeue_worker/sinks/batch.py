@@ -1,7 +1,7 @@
-"""One batch on its way into the store: which rows are staged, and what was refused so far."""
+"""One batch on its way into the store: which rows are staged, and what is refused of its frames."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -50,16 +50,6 @@ class Batch:
         self.spans.extend((number, *row) for row in frame.spans if _wanted(frame, row.line))
         self.traces.extend((number, *row, *source) for row in frame.traces if _wanted(frame, row.line))
         self.rejections[number] = [one for one in frame.rejections if _wanted(frame, one.index)]
-
-    def refuse(self, refusals: Iterable[Refusal]) -> None:
-        """Take rows out, and remember why."""
-        refused: set[tuple[int, int]] = set()
-        for row, code, error in sorted(refusals, key=lambda refusal: refusal[0][:2]):
-            number, line = row[:2]
-            refused.add((number, line))
-            self.rejections[number].append(Rejection(line, code, error, str(row[TRACE_KEY][0])))
-        self.spans = [row for row in self.spans if row[:2] not in refused]
-        self.traces = [row for row in self.traces if row[:2] not in refused]
 
     def withdraw(self, frames: Collection[int]) -> None:
         """Take the rows of some frames out: they are stored."""

@@ -1,22 +1,24 @@
 """Which rows of a batch the store refuses."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 from tracequeue_worker.errors import Poison
 from tracequeue_worker.sinks.batch import Refusal, StagedRow
 
+Attempt: TypeAlias = Callable[[Sequence[StagedRow]], Awaitable[None]]
+"""Tries rows, stores nothing, and raises `Poison` where one of them is refused."""
 
-async def find_refused(
-    rows: Sequence[StagedRow], attempt: Callable[[Sequence[StagedRow]], Awaitable[None]]
-) -> list[Refusal]:
-    """Try rows until all that are refused are found. `attempt` stores nothing and raises `Poison`.
+
+async def find_refused(rows: Sequence[StagedRow], attempt: Attempt, most: int | None = None) -> list[Refusal]:
+    """Try rows until all that are refused are found, or `most` of them; the first rows are tried first.
 
     Where the error names the line, the rest is tried on both sides of it, behind it in halves, so that a batch of
     nothing but refused rows is not sent whole for each of them. Where it does not, halves find the row.
     """
     refused: list[Refusal] = []
     ranges = [(0, len(rows))]
-    while ranges:
+    while ranges and (most is None or len(refused) < most):
         start, end = ranges.pop()
         if start == end:
             continue
@@ -26,12 +28,12 @@ async def find_refused(
             line = _line_within(poison, end - start)
             if line is None:
                 middle = (start + end) // 2
-                ranges += [(start, middle), (middle, end)]
+                ranges += [(middle, end), (start, middle)]
                 continue
             bad = start + line - 1
             middle = (bad + 1 + end) // 2
             refused.append((rows[bad], poison.code, str(poison)))
-            ranges += [(start, bad), (bad + 1, middle), (middle, end)]
+            ranges += [(middle, end), (bad + 1, middle), (start, bad)]
     return refused
 
 

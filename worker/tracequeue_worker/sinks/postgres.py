@@ -1,21 +1,23 @@
 """The Postgres sink: a batch of frames in one transaction, exactly once in effect."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
 
 from tracequeue_worker.classify import classify, failure
-from tracequeue_worker.database import DEADLINE, GRACE, Connection, create_pool, transaction
+from tracequeue_worker.database import DEADLINE, GRACE, Connection, acquired, create_pool, transaction
 from tracequeue_worker.errors import Fatal, Poison, WorkerError
 from tracequeue_worker.losses import Loss
-from tracequeue_worker.records import DecodedFrame, Stored
+from tracequeue_worker.records import DecodedFrame, Rejection, Stored
 from tracequeue_worker.settings import WorkerSettings
+from tracequeue_worker.sinks.base import LeftOut, none_left_out
 from tracequeue_worker.sinks.batch import Batch, StagedRow
+from tracequeue_worker.sinks.draft import Draft
 from tracequeue_worker.sinks.emitters import merge_accounts
 from tracequeue_worker.sinks.isolation import find_refused
-from tracequeue_worker.sinks.ledger import enter
+from tracequeue_worker.sinks.ledger import enter, known
 from tracequeue_worker.sinks.partitions import Partitions
 from tracequeue_worker.sinks.staging import (
     as_poison,
@@ -25,6 +27,7 @@ from tracequeue_worker.sinks.staging import (
     stage,
     withdraw,
 )
+from tracequeue_worker.sinks.suspects import find_suspects, harmless_span, harmless_trace
 from tracequeue_worker.sql import statement
 
 
@@ -42,15 +45,19 @@ class PostgresSink:
         """Connect. Raises `Unreachable`, or `Fatal` where the schema is missing."""
         self._pool = await create_pool(self._settings, role="tracequeue_writer", deadline=self._deadline)
 
-    async def write(self, frames: Sequence[DecodedFrame]) -> list[Stored]:
+    async def write(self, frames: Sequence[DecodedFrame], left_out: LeftOut = none_left_out) -> list[Stored]:
         """Store a batch; see `sinks.base.Sink`. Raises `Transient` and `Fatal`."""
-        try:
-            return await self._write(Batch(frames))
-        except Exception as error:
-            self._partitions.forget()
-            if isinstance(error, WorkerError):
-                raise
-            raise failure(error) from error
+        with self._failing():
+            return await self._write(Draft(frames), left_out)
+
+    async def find_suspects(self, frame: DecodedFrame) -> list[Rejection]:
+        """See `sinks.base.Sink`. Raises `Transient` and `Fatal`."""
+        draft = Draft([frame])
+        with self._failing():
+            await self._partitions.ensure(self._connections, frame.days)
+            draft.refuse(await find_suspects(draft.batch.spans, self._try_spans, harmless_span))
+            draft.refuse(await find_suspects(draft.batch.traces, self._try_traces, harmless_trace))
+        return [one for one in draft.batch.rejections[0] if one not in frame.rejections]
 
     async def record_losses(self, losses: Sequence[Loss]) -> None:
         """Write down what others took out of the streams. Raises `Transient` and `Fatal`."""
@@ -74,21 +81,33 @@ class PostgresSink:
         except TimeoutError:
             pool.terminate()
 
-    async def _write(self, batch: Batch) -> list[Stored]:
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._partitions.forget()
+            if isinstance(error, WorkerError):
+                raise
+            raise failure(error) from error
+
+    async def _write(self, draft: Draft, left_out: LeftOut) -> list[Stored]:
         """Every round either ends, or takes refused rows out, or makes a partition that was dropped, and that once."""
-        await self._partitions.ensure(self._connections, batch.days())
-        remade = False
+        await self._partitions.ensure(self._connections, draft.batch.days())
+        remade, most = False, 1
         while True:
             try:
-                return await self._commit(batch)
+                return draft.outcome(await self._commit(draft.batch))
             except Poison as poison:
-                await self._isolate(batch, poison)
+                await self._isolate(draft, poison, most)
+                draft.leave_out(left_out)
+                most *= 2
             except asyncpg.CheckViolationError:  # a CHECK with a name is poison: this is a missing partition
                 if remade:
                     raise
                 remade = True
                 self._partitions.forget()
-                await self._partitions.ensure(self._connections, batch.days())
+                await self._partitions.ensure(self._connections, draft.batch.days())
 
     async def _commit(self, batch: Batch) -> list[Stored]:
         """The order keeps locks short and always the same: see docs/architecture.md."""
@@ -107,12 +126,21 @@ class PostgresSink:
         self.span_conflicts += conflicts
         return entered.stored
 
-    async def _isolate(self, batch: Batch, poison: Poison) -> None:
-        """Take the refused rows out of the batch. Raises `Fatal` where no row is to blame."""
-        refused = await find_refused(batch.spans, self._try_spans) + await find_refused(batch.traces, self._try_traces)
+    async def _isolate(self, draft: Draft, poison: Poison, most: int) -> None:
+        """Take rows out that are stored already, else so many that are refused. Raises `Fatal` where none is to blame.
+
+        Few at first: once it is seen who is refused everything, there is no need to try all of it.
+        """
+        batch = draft.batch
+        async with acquired(self._connections) as connection:
+            stored = await known(connection, batch)
+        if draft.empty(stored):
+            return
+        refused = await find_refused(batch.spans, self._try_spans, most)
+        refused = refused or await find_refused(batch.traces, self._try_traces, most)
         if not refused:
             raise Fatal(f"the store refuses the batch, but none of its rows: {poison} ({poison.code})")
-        batch.refuse(refused)
+        draft.refuse(refused)
 
     async def _try_spans(self, rows: Sequence[StagedRow]) -> None:
         async with self._attempt(rehearsal=True) as connection:
