@@ -138,7 +138,7 @@ class Buffer:
     @property
     def pressed(self) -> bool:
         """Whether so much waits that Redis must be too slow."""
-        return self._waiting_bytes > self._capacity * PRESSED_SHARE
+        return self._waiting_bytes >= self._capacity * PRESSED_SHARE
 
     def _roll(self, length: int, vital: bool) -> bool:
         """Make room for a line that does not fit the open chunk. False where the bound is reached."""

@@ -274,3 +274,40 @@ def test_after_the_close_lines_are_counted_as_lost_and_what_was_there_is_taken()
     made.append(b"late\n", trace)
     assert made.counts() == (2, {"stopped": 1}, 1)
     assert drained(made) == [b"line\n"]
+
+
+def test_the_last_quarter_is_for_failures_and_ends() -> None:
+    made, trace = buffer(8 * CHUNK_BYTES), Trace()
+    line = b"x" * 1023 + b"\n"
+    for _ in range(8 * 256):
+        made.append(line, trace)
+    assert made.counts()[2] == 6 * 256
+    for _ in range(3 * 256):
+        made.append(b"e" + line[1:], trace, vital=True)
+        made.append(line, trace)
+    emitted, lost, waiting = made.counts()
+    assert waiting == 8 * 256
+    assert lost == {"buffer_full": emitted - waiting}
+    assert [line[:1] for line in drained(made)] == [b"x"] * 6 * 256 + [b"e"] * 2 * 256
+    made.append(line, trace)
+    assert drained(made) == [line]
+
+
+def test_an_ordinary_line_fits_again_when_only_the_open_chunk_was_for_failures() -> None:
+    made, trace = buffer(4 * CHUNK_BYTES), Trace()
+    for _ in range(3 * 256):
+        made.append(b"x" * 1023 + b"\n", trace)
+    made.append(b"failed\n", trace, vital=True)
+    while chunk := made.take(partial=False):
+        made.recycle(chunk)
+    made.append(b"ordinary\n", trace)
+    assert made.counts()[1] == {}
+    assert drained(made) == [b"failed\n", b"ordinary\n"]
+
+
+def test_it_is_pressed_when_half_of_it_waits() -> None:
+    made, trace = buffer(4 * CHUNK_BYTES), Trace()
+    for _ in range(3):
+        assert not made.pressed
+        made.append(b"x" * (CHUNK_BYTES - 1) + b"\n", trace)
+    assert made.pressed

@@ -46,7 +46,7 @@ class Drain:
     def seconds(self) -> float:
         """How long until there may be something to send."""
         waits = self._adopted is not None or any(shelf.segments for shelf in self._shelves)
-        return max(0.0, (self._ready_at if waits else self._look_at) - monotonic())
+        return max(0.0, max(self._ready_at, 0.0 if waits else self._look_at) - monotonic())
 
     def due(self, refused: Container[str], probed: set[str]) -> list[Spooled]:
         """The frames to send now. Of a refused key it is one, where none is on its way (`probed`)."""
