@@ -7,7 +7,6 @@ then: while the store refuses anything in it, it stays held; once it is stored, 
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,11 +15,11 @@ from typing import Final
 
 from tracequeue_worker.backoff import Backoff
 from tracequeue_worker.records import DecodedFrame, Place, Rejection, Stored
-from tracequeue_worker.tally import Tally, refused_by_store
+from tracequeue_worker.refusals import Refusals, refused_by_store
 
 FIRST_PROBE_SECONDS: Final = 1.0
 LONGEST_PROBE_SECONDS: Final = 60.0
-MOST_TALLIES: Final = 10_000
+MOST_HISTORIES: Final = 10_000
 """Producers with refusals of late that are remembered: a hostile one may take a new name for each frame."""
 BROUGHT_AT_ONCE: Final = 20
 """Frames that come back between two reads, so that other producers are read meanwhile."""
@@ -81,10 +80,10 @@ class Breaker:
     """Knows which producers are held. Frames with nothing for the store, and those that are retried, never are."""
 
     def __init__(self) -> None:
-        self._tallies: dict[str, Tally] = {}
+        self._histories: dict[str, Refusals] = {}
         self._reasons: dict[str, str] = {}
         self._holds: dict[str, Hold] = {}
-        self._returning: dict[str, deque[Place]] = {}
+        self._returning: dict[str, list[Place]] = {}
 
     def held(self) -> list[Held]:
         """The producers that are held now."""
@@ -110,22 +109,22 @@ class Breaker:
     def left_out(self, frames: Sequence[DecodedFrame]) -> set[int]:
         """Asked before the commit, with the rejections known so far: the numbers of frames that must not be stored,
         because they are to be held. The frame that goes past the limit is stored still."""
-        tallies: dict[str, Tally] = {}
+        histories: dict[str, Refusals] = {}
         numbers = set()
         for number, frame in enumerate(frames):
             if not _counts(frame):
                 continue
             producer = producer_of(frame)
             refusals = refused_by_store(frame.rejections)
-            if producer not in tallies:
-                tallies[producer] = self._tallies[producer].copy() if producer in self._tallies else Tally()
-            tally = tallies[producer]
-            if tally.too_many:
-                self._reasons[producer] = str(tally)
-            if tally.too_many or (refusals and producer in self._holds):
+            if producer not in histories:
+                histories[producer] = self._histories[producer].copy() if producer in self._histories else Refusals()
+            history = histories[producer]
+            if history.too_many:
+                self._reasons[producer] = str(history)
+            if history.too_many or (refusals and producer in self._holds):
                 numbers.add(number)
             else:
-                tally.add(frame, refusals)
+                history.add(frame, refusals)
         return numbers
 
     def learn(self, frames: Iterable[DecodedFrame], stored: Iterable[Stored]) -> None:
@@ -173,7 +172,7 @@ class Breaker:
     def _open(self, producer: str, frame: DecodedFrame) -> None:
         service = frame.meta.get("service")
         hold = Hold(service if isinstance(service, str) else None, self._reasons.pop(producer))
-        self._tallies.pop(producer, None)
+        self._histories.pop(producer, None)
         hold.places.extend(self._returning.pop(producer, ()))
         self._holds[producer] = hold
         log.error(
@@ -191,24 +190,25 @@ class Breaker:
             hold.pause()
             return
         del self._holds[producer]
-        self._returning[producer] = deque(hold.places)
+        self._returning[producer] = hold.places
         log.warning("released: producer %s: a probe was stored, %d held frames follow", producer, len(hold.places))
 
     def _count(self, frame: DecodedFrame, rejections: Iterable[Rejection]) -> None:
         producer = producer_of(frame)
         refusals = refused_by_store(rejections)
-        if not refusals and producer not in self._tallies:
+        if not refusals and producer not in self._histories:
             return
-        tally = self._tallies.setdefault(producer, Tally())
-        tally.add(frame, refusals)
-        if not tally.refused:
-            del self._tallies[producer]
-        elif len(self._tallies) > MOST_TALLIES:
-            del self._tallies[next(iter(self._tallies))]
+        history = self._histories.setdefault(producer, Refusals())
+        history.add(frame, refusals)
+        if not history.refused:
+            del self._histories[producer]
+        elif len(self._histories) > MOST_HISTORIES:
+            del self._histories[next(iter(self._histories))]
 
     def _some_returning(self) -> list[Place]:
+        """The newest first: where it was the producer that was mended, it is the oldest that are refused again."""
         for producer, places in self._returning.items():
-            some = [places.popleft() for _ in range(min(BROUGHT_AT_ONCE, len(places)))]
+            some = [places.pop() for _ in range(min(BROUGHT_AT_ONCE, len(places)))]
             if not places:
                 del self._returning[producer]
             return some

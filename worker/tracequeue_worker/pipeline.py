@@ -148,6 +148,7 @@ class Pipeline:
                     self.report.count_stored(one)
                 await self._settle(stored)
                 self.in_flight.release(one.frame.entry for one in stored)
+            self.report.held = self.breaker.waiting
 
     async def _write(self, batch: list[DecodedFrame]) -> list[Stored]:
         """Take the first frames from a batch: all, unless that failed again and again. What is not stored is held."""

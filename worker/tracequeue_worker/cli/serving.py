@@ -37,11 +37,18 @@ def worker(
         report = asyncio.run(progress.drain(settings) if drain else service.run(settings))
     if as_json:
         print_json(asdict(report))
-        return
-    say(
-        f"{report.frames} frames, {report.events} events: {report.rows} stored, {report.dead_letters} dead letters, "
-        f"in {report.seconds:.1f} s"
-    )
+    else:
+        say(
+            f"{report.frames} frames, {report.events} events: {report.rows} stored, "
+            f"{report.dead_letters} dead letters, in {report.seconds:.1f} s"
+        )
+    if drain and report.held:
+        say(
+            f"{counted(report.held, 'frame')} held, because the store refuses what their producers send: the log says "
+            "what and why; once it is cured, a worker stores them",
+            "red",
+        )
+        raise typer.Exit(Exit.NO)
 
 
 def migrate(

@@ -16,7 +16,7 @@ def refused_by_store(rejections: Iterable[Rejection]) -> list[Rejection]:
     return [one for one in rejections if one.reason == "suspect" or one.reason.startswith("store:")]
 
 
-class Tally:
+class Refusals:
     """Refusals in a row, and among the latest records. It counts whole frames, and lets go of them as a whole."""
 
     def __init__(self) -> None:
