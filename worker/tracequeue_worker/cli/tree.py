@@ -15,9 +15,13 @@ from tracequeue_worker.read_models import Span, Trace
 
 COLOURS = {"ok": "green", "error": "red", "cancelled": "yellow", "running": "cyan", "abandoned": "magenta"}
 SHOWN_CHARACTERS = 300
+DEEPEST = 100
+"""Levels of a tree. Agents stay far below; beyond, it would be drawn off the screen, and off the stack."""
 MODEL = "gen_ai.request.model"
 
-Children: TypeAlias = Mapping[str | None, Sequence[Span]]
+Place: TypeAlias = tuple[str, datetime] | None
+"""A span within its trace, or None for the top."""
+Children: TypeAlias = Mapping[Place, Sequence[Span]]
 
 
 def trace_tree(trace: Trace, spans: Sequence[Span], *, with_payloads: bool = False) -> Tree:
@@ -31,8 +35,8 @@ def trace_document(trace: Trace, spans: Sequence[Span]) -> dict[str, Any]:
     """The trace with its spans nested under `spans` and `children`."""
     children = _by_parent(spans)
 
-    def nested(parent: str | None) -> list[dict[str, Any]]:
-        return [span.model_dump(mode="json") | {"children": nested(span.span_id)} for span in children.get(parent, ())]
+    def nested(place: Place) -> list[dict[str, Any]]:
+        return [span.model_dump(mode="json") | {"children": nested(_place(span))} for span in children.get(place, ())]
 
     return trace.model_dump(mode="json") | {"spans": nested(None)}
 
@@ -48,35 +52,51 @@ def duration(milliseconds: float | None) -> str:
 
 
 def _by_parent(spans: Sequence[Span]) -> Children:
-    """Spans under their parents; one whose parent is not stored, or its own ancestor, stands at the top."""
-    known = {span.span_id: span.parent_span_id for span in spans}
-    children: defaultdict[str | None, list[Span]] = defaultdict(list)
+    """Spans under their parents; at the top where the parent is not stored, is a descendant, or is too deep itself.
+
+    Where an id was used for several spans, the first of them has the children.
+    """
+    first: dict[str, Span] = {}
     for span in spans:
-        children[span.parent_span_id if _reaches_top(span, known) else None].append(span)
+        first.setdefault(span.span_id, span)
+    parents = {span_id: span.parent_span_id for span_id, span in first.items()}
+    depths: dict[str, int] = {}
+    children: defaultdict[Place, list[Span]] = defaultdict(list)
+    for span in spans:
+        parent = first.get(span.parent_span_id or "")
+        its_own = span is first[span.span_id] and not _depth(span.span_id, parents, depths)
+        is_top = parent is None or its_own or _depth(parent.span_id, parents, depths) + 1 >= DEEPEST
+        children[None if parent is None or is_top else _place(parent)].append(span)
     return children
 
 
-def _reaches_top(span: Span, parents: Mapping[str, str | None]) -> bool:
-    if span.parent_span_id not in parents:
-        return False
-    seen = {span.span_id}
-    parent: str | None = span.parent_span_id
-    while parent is not None and parent in parents:
-        if parent in seen:
-            return False
-        seen.add(parent)
-        parent = parents[parent]
-    return True
+def _place(span: Span) -> Place:
+    return span.span_id, span.start_time
 
 
-def _add(tree: Tree, parent: str | None, children: Children, start: datetime, with_payloads: bool) -> None:
-    for span in children.get(parent, ()):
+def _depth(span_id: str, parents: Mapping[str, str | None], depths: dict[str, int]) -> int:
+    """How far below the top a span stands. `depths` keeps what is known: a chain may be as long as the trace."""
+    way: list[str] = []
+    one: str | None = span_id
+    while one is not None and one in parents and one not in depths:
+        depths[one] = -1  # until the way back: who comes here again goes round in a circle, and its last is a top
+        way.append(one)
+        one = parents[one]
+    for below in reversed(way):
+        depth = depths[one] + 1 if one is not None and one in parents else 0
+        depths[below] = depth if depth < DEEPEST else 0
+        one = below
+    return depths[span_id]
+
+
+def _add(tree: Tree, place: Place, children: Children, start: datetime, with_payloads: bool) -> None:
+    for span in children.get(place, ()):
         branch = tree.add(_line(span, start))
         if with_payloads:
             for name, value in (("in ", span.input_data), ("out", span.output_data)):
                 if value is not None:
                     branch.add(Text(f"{name} {_short(value)}", style="dim"))
-        _add(branch, span.span_id, children, start, with_payloads)
+        _add(branch, _place(span), children, start, with_payloads)
 
 
 def _heading(trace: Trace) -> Text:
