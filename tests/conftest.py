@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.fixtures.sink",
     "tests.fixtures.command",
     "tests.fixtures.oracle",
+    "tests.fixtures.bot_process",
     "tests.fixtures.access",
     "tests.fixtures.tls",
     "tests.fixtures.own_servers",
