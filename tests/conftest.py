@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.fixtures.redis",
     "tests.fixtures.postgres",
     "tests.fixtures.sink",
+    "tests.fixtures.stream",
     "tests.fixtures.command",
     "tests.fixtures.oracle",
     "tests.fixtures.bot_process",

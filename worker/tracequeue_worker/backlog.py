@@ -10,8 +10,10 @@ from tracequeue_worker.lua import load
 from tracequeue_worker.redis_client import talking_to
 from tracequeue_worker.streams import Membership
 
-COUNTED_AT_MOST = 2_000
-"""Where the server does not know its lag, the figure stops here: counting holds the server up."""
+COUNTED_AT_ONCE = 2_000
+"""Entries, where only counting tells how many are unread: a few milliseconds of the server's time."""
+COUNTED_AT_MOST = 1_000_000
+"""There the figure stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ async def _of_stream(client: Redis, membership: Membership, stream: bytes, now_m
     oldest = await _oldest(client, stream, membership.group, last_read, pending)
     return Backlog(
         partition=membership.partitions[stream],
-        unread=await _unread(client, stream, group),
+        unread=await _unread(client, membership, stream, last_read),
         pending=pending,
         oldest_seconds=None if oldest is None else max(0, now_ms - _milliseconds(oldest)) / 1000,
         dead_letters=await client.xlen(membership.dead(stream)),
@@ -61,14 +63,20 @@ async def _group(client: Redis, stream: bytes, name: str) -> dict[str, Any] | No
     return next((group for group in groups if group["name"] == name.encode()), None)
 
 
-async def _unread(client: Redis, stream: bytes, group: dict[str, Any] | None) -> int:
-    """The server's own `lag`, or counted: it is absent on 6.2, and null once an unread entry was deleted."""
-    if group is None:
-        return int(await client.xlen(stream))
-    if isinstance(group.get("lag"), int):
-        return int(group["lag"])
+async def _unread(client: Redis, membership: Membership, stream: bytes, last_read: bytes) -> int:
+    """Reckoned, else counted: the server's own `lag` is null or wrong once entries are gone."""
+    reckon = client.register_script(load("stream_facts", "unread"))
+    unread = int(await reckon(keys=[stream, membership.tally(stream)], args=[membership.group]))
+    return unread if unread >= 0 else await _count_after(client, stream, last_read)
+
+
+async def _count_after(client: Redis, stream: bytes, entry_id: bytes) -> int:
     count_after = client.register_script(load("count_after"))
-    return int(await count_after(keys=[stream], args=[group["last-delivered-id"], COUNTED_AT_MOST]))
+    total, counted = 0, COUNTED_AT_ONCE
+    while counted == COUNTED_AT_ONCE and total < COUNTED_AT_MOST:
+        counted, entry_id = await count_after(keys=[stream], args=[entry_id, COUNTED_AT_ONCE])
+        total += counted
+    return total
 
 
 async def _oldest(client: Redis, stream: bytes, group: str, last_read: bytes, pending: int) -> bytes | None:

@@ -50,7 +50,7 @@ class LossWatch:
             reply = await self._look(stream, glance, unread)
             if reply:
                 self._glances[stream] = Glance(reply[0].decode(), reply[1], reply[2], taken)
-                self._count(stream, reply[4:])
+                self._count(stream, reply[3:])
             else:
                 self._say_blind()
 

@@ -1,13 +1,13 @@
 -- Looks whether entries of a stream were lost before the group read them. Every entry ever added must be settled,
 -- pending, or unread and still there: what is missing was deleted by others. The settled are counted where they are
 -- settled, and the removed where we trim; `entries-read` and `lag` of the server are no help: they jump when a read
--- goes over a gap. What is remembered lies beside the stream, in its tally, so that
--- of several workers one counts a loss; what a worker knows itself is for a server that lost the tally too.
+-- goes over a gap. What is remembered lies beside the stream, in its tally, so that of several workers one counts a
+-- loss; what a worker knows itself is for a server that lost the tally too.
 -- KEYS: stream, its tally: a hash whose fields end in the group's name.
 -- ARGV: group, a name for a new epoch, the epoch that the worker knows or '', how many entries had been added then, how
 -- many of them were unread and not read by this worker since, how many entries may be counted.
--- Returns nothing where the server cannot tell (before Redis 7.0), else epoch, added, unread, 1 if it must be looked
--- again because there is too much to count, then reason and number of each loss.
+-- Returns nothing where the server cannot tell (before Redis 7.0), else epoch, added, unread, then reason and number of
+-- each loss.
 local stream, tally, group, token = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local known = {epoch = ARGV[3], added = tonumber(ARGV[4]), unread = tonumber(ARGV[5])}
 local most = tonumber(ARGV[6])
@@ -15,7 +15,7 @@ local most = tonumber(ARGV[6])
 local facts, wrong = facts_of(stream, group)
 if not facts then return wrong end
 if not facts.added then return {} end
-local names = {'epoch', 'before', 'added', 'delivered', 'removed', 'settled', 'lost', 'unread', 'rebase'}
+local names = {'epoch', 'added', 'delivered', 'removed', 'settled', 'lost', 'unread', 'rebase'}
 local fields, seen = {}, {}
 for position, name in ipairs(names) do fields[position] = name .. ':' .. group end
 for position, value in ipairs(redis.call('HMGET', tally, unpack(fields))) do
@@ -23,7 +23,7 @@ for position, value in ipairs(redis.call('HMGET', tally, unpack(fields))) do
 end
 local removed = facts.added - facts.length
 local now = {
-  epoch = seen.epoch, before = seen.before or '', added = facts.added, delivered = facts.delivered, removed = removed,
+  epoch = seen.epoch, added = facts.added, delivered = facts.delivered, removed = removed,
   settled = tonumber(seen.settled or 0), lost = tonumber(seen.lost or 0), rebase = tonumber(seen.rebase or 0)
 }
 local losses = {}
@@ -34,13 +34,10 @@ local function lose(reason, number)
   losses[#losses + 1] = number
 end
 
-local function begin_epoch(old)
-  now.epoch, now.before = token, old
-end
-
--- A stream that has fewer entries behind it than before is another one, or an older copy of it.
+-- A stream that has fewer entries behind it than before is another one, or an older copy of it. Who first sees that
+-- begins a new epoch; the others, who know the old one, count nothing.
 if not seen.epoch then
-  begin_epoch(known.epoch)
+  now.epoch = token
   if known.epoch ~= '' then
     lose('vanished', known.unread)
   elseif facts.delivered ~= '0-0' or redis.call('EXISTS', tally) == 1 then
@@ -48,11 +45,10 @@ if not seen.epoch then
   end
 elseif facts.added < tonumber(seen.added) then
   lose('vanished', known.epoch == seen.epoch and known.unread or tonumber(seen.unread))
-  begin_epoch(seen.epoch)
-  now.rebase = 1
+  now.epoch, now.rebase = token, 1
 elseif known.epoch == seen.epoch and facts.added < known.added then
   lose('went_back', math.min(known.added - facts.added, known.unread))
-  begin_epoch(seen.epoch)
+  now.epoch = token
 end
 if seen.delivered and before(facts.delivered, seen.delivered) then now.rebase = 1 end
 
@@ -68,11 +64,15 @@ local function counted_unread()
   return count_between(stream, '(' .. facts.delivered, '+', most)
 end
 
-local unread, again = unread_at_a_glance(facts), 0
-local suspicious = removed ~= tonumber(seen.removed or 0) and not (seen.epoch and facts.first and only_read_ones_removed())
-if not unread and (now.rebase == 1 or suspicious) then
-  unread = counted_unread()
-  if not unread then again, now.removed = 1, tonumber(seen.removed or removed) end
+local unread = unread_at_a_glance(facts)
+if not unread then
+  local suspicious = removed ~= tonumber(seen.removed or 0) and not (seen.epoch and only_read_ones_removed())
+  if now.rebase == 1 or suspicious then
+    unread = counted_unread()
+    if not unread then -- too much to count: as if it had not been looked at, until less is unread
+      now.removed, now.delivered = tonumber(seen.removed or removed), seen.delivered or facts.delivered
+    end
+  end
 end
 if unread then
   local missing = facts.added - now.settled - facts.pending - unread - now.lost
@@ -97,4 +97,4 @@ if #changed > 0 then
   redis.pcall('XTRIM', stream, 'MINID', '0-0') -- removes nothing; after it a script may write although memory is full
   redis.call('HSET', tally, unpack(changed))
 end
-return {now.epoch, now.added, now.unread, again, unpack(losses)}
+return {now.epoch, now.added, now.unread, unpack(losses)}
