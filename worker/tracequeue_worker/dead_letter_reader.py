@@ -1,7 +1,7 @@
 """Reading the dead-letter streams: grouped by reason and by what the errors have in common, some, or one whole."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, cast
@@ -183,19 +183,17 @@ class DeadLetters:
             page: Any = await self._client.xrange(key, start, end, count=PAGE)
             return cast("list[tuple[bytes, dict[bytes, bytes]]]", page)
 
-    def _letter(self, partition: int, entry_id: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
-        several = len(self._keys) > 1
-        own = {
-            name.decode("utf-8", "replace"): value for name, value in fields.items() if not name.startswith(ORIGINAL)
-        }
-        raw = own.pop("raw", b"")
-        return DeadLetter(
-            f"{partition}:{entry_id.decode()}" if several else entry_id.decode(),
-            partition,
-            {name: _fact(name, value) for name, value in own.items()},
-            raw,
-            {name.removeprefix(ORIGINAL): value for name, value in fields.items() if name.startswith(ORIGINAL)},
-        )
+    def _letter(self, partition: int, entry_id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
+        place = f"{partition}:" if len(self._keys) > 1 else ""
+        return letter_of(place + entry_id.decode(), partition, fields)
+
+
+def letter_of(letter_id: str, partition: int, fields: Mapping[bytes, bytes]) -> DeadLetter:
+    """The letter of the fields of an entry of a dead-letter stream, whatever they are."""
+    own = {name.decode("utf-8", "replace"): value for name, value in fields.items() if not name.startswith(ORIGINAL)}
+    raw = own.pop("raw", b"")
+    original = {name.removeprefix(ORIGINAL): value for name, value in fields.items() if name.startswith(ORIGINAL)}
+    return DeadLetter(letter_id, partition, {name: _fact(name, value) for name, value in own.items()}, raw, original)
 
 
 def _fact(name: str, value: bytes) -> str | int:
