@@ -15,5 +15,7 @@ ENV PATH=/opt/tracequeue/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     TRACEQUEUE_LOG_FORMAT=json
 USER 10001
+# Where a worker answers /healthz, /readyz and /metrics, once TRACEQUEUE_HEALTH_PORT=8080 is set.
+EXPOSE 8080
 WORKDIR /home/tracequeue
 CMD ["tracequeue", "worker"]

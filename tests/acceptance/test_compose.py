@@ -30,10 +30,6 @@ def commands() -> Iterator[tuple[str, list[str]]]:
     """Every command line of the project that the two files would run."""
     for name in OURS:
         yield name, SERVICES[name]["command"]
-        if "healthcheck" in SERVICES[name]:
-            how, *command = SERVICES[name]["healthcheck"]["test"]
-            assert how == "CMD"
-            yield f"{name} healthcheck", command
     yield "Dockerfile", json.loads(instructions("CMD")[-1])
 
 
@@ -116,6 +112,14 @@ def test_what_others_wait_for_is_checked_and_what_runs_on_has_time_to_stop(servi
     lasting = SERVICES[service]["restart"] == "unless-stopped"
     assert ("healthcheck" in SERVICES[service]) == (service in awaited or lasting)
     assert "stop_grace_period" in SERVICES[service] or service == "migrate"
+
+
+def test_the_health_of_a_worker_is_asked_where_it_answers() -> None:
+    """tests/fault/test_health_port.py runs this check."""
+    worker = SERVICES["worker"]
+    port = worker["environment"]["TRACEQUEUE_HEALTH_PORT"]
+    assert f"http://127.0.0.1:{port}/healthz" in worker["healthcheck"]["test"][-1]
+    assert worker["expose"] == instructions("EXPOSE") == [port]
 
 
 def test_the_demo_only_runs_when_it_is_asked_for() -> None:
