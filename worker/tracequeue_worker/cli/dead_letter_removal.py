@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, TextIO
 
 import typer
+from rich.text import Text
 
 from tracequeue_worker.cli.connections import streams
 from tracequeue_worker.cli.dead_letter_selection import Everything, LetterId, OfGroup, OfReason, none_found, selected
-from tracequeue_worker.cli.output import AsJson, Exit, counted, own_name, print_json, run, say
+from tracequeue_worker.cli.output import AsJson, Exit, counted, own_name, print_json, run, say, talk
 from tracequeue_worker.dead_letter_export import exported
 from tracequeue_worker.dead_letter_reader import DeadLetters, Groups, Selection
 from tracequeue_worker.errors import WorkerError
@@ -118,7 +119,11 @@ def _confirm(count: int) -> None:
     if not sys.stdin.isatty():
         say(f"{question}; here --yes is needed to drop", "yellow")
         raise typer.Exit(Exit.USAGE)
-    if not typer.confirm(question, err=True):
+    try:
+        answer = talk.input(Text(f"{question} [y/N] "))
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
         raise typer.Exit(Exit.NO)
 
 
