@@ -113,3 +113,13 @@ class EmitterAccount(Row):
     def in_flight(self) -> int:
         """Events that were handed over and are nowhere yet. Zero once everything is settled."""
         return self.emitted - self.persisted - self.dead - sum(self.lost.values())
+
+
+class Loss(Row):
+    """Frames that disappeared from a stream before they were stored, as workers detected it."""
+
+    stream: str
+    reason: str
+    frames: int
+    first_detected: datetime
+    last_detected: datetime

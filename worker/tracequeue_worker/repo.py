@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from tracequeue.events import SpanEvent, TraceEnded, TraceStarted
+from tracequeue_worker.accounts import emitter_account
 from tracequeue_worker.database import transaction
 from tracequeue_worker.read_models import Cursor, EmitterAccount, Span, Statistics, Trace
 from tracequeue_worker.records import DAY, SpanRow, TraceRow
@@ -17,7 +18,7 @@ from tracequeue_worker.sinks.partitions import Partitions
 from tracequeue_worker.sinks.staging import insert_spans, merge_traces, stage
 from tracequeue_worker.sql import statement
 
-JSON_COLUMNS = frozenset({"dropped", "metadata", "input_data", "output_data", "attributes", "truncated", "lost"})
+JSON_COLUMNS = frozenset({"dropped", "metadata", "input_data", "output_data", "attributes", "truncated"})
 BEGINNING, END = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 CLOCK_TOLERANCE = timedelta(days=1)
 """How far the time inside a trace id may be from the start of its trace."""
@@ -114,7 +115,7 @@ class TraceRepo:
 
     async def get_accounts(self) -> list[EmitterAccount]:
         """The account of every emitter, and one of all frames without an emitter."""
-        return [_account(row) for row in await self._pool.fetch(statement("accounts"), None)]
+        return [emitter_account(row) for row in await self._pool.fetch(statement("accounts"), None)]
 
     async def get_rate(self) -> float:
         """Events stored per second over the last minute."""
@@ -157,15 +158,6 @@ def _search(trace_id: UUID) -> list[tuple[datetime, datetime]]:
         return [everywhere]
     moment = EPOCH + timedelta(milliseconds=milliseconds)
     return [(moment - CLOCK_TOLERANCE, moment + CLOCK_TOLERANCE), everywhere]
-
-
-def _account(row: asyncpg.Record) -> EmitterAccount:
-    """Of an emitter with too many reasons only the most frequent are kept: the rest is one."""
-    fields = _fields(row)
-    lost, dropped = fields["lost"], fields.pop("dropped_events")
-    if unnamed := max(0, dropped - sum(lost.values())):
-        lost["other"] = lost.get("other", 0) + unnamed
-    return EmitterAccount(**fields)
 
 
 def _fields(row: asyncpg.Record) -> dict[str, Any]:

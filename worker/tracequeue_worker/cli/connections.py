@@ -18,9 +18,16 @@ from tracequeue_worker.streams import Membership
 @asynccontextmanager
 async def repository(settings: WorkerSettings) -> AsyncIterator[TraceRepo]:
     """The read side, under the reader's role. Raises `Unreachable` or `Fatal`."""
+    async with database(settings) as pool:
+        yield TraceRepo(pool)
+
+
+@asynccontextmanager
+async def database(settings: WorkerSettings) -> AsyncIterator[asyncpg.Pool]:
+    """A connection under the reader's role. Raises `Unreachable` or `Fatal`."""
     pool = await create_pool(settings, role="tracequeue_reader", size=1)
     try:
-        yield TraceRepo(pool)
+        yield pool
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise failure(error) from None
     finally:

@@ -30,6 +30,8 @@ class Entered:
     new: list[int]
     known: list[int]
     """Frames that stand for their key and whose rows are there already."""
+    conflicting: list[int]
+    """Frames with the number of another one."""
 
 
 async def enter(connection: Connection, batch: Batch) -> Entered:
@@ -44,7 +46,12 @@ async def enter(connection: Connection, batch: Batch) -> Entered:
     entries |= await _fetch(connection, "frames_known", known_keys)
     if known_keys - entries.keys():
         raise Transient("the ledger was pruned while this batch was written")
-    await _note_conflicts(connection, batch, entries)
+    conflicting = [
+        number
+        for number, frame in enumerate(batch.frames)
+        if not frame.retry and entries[key_of(frame)].digest != frame.digest
+    ]
+    await _note_conflicts(connection, [batch.frames[number] for number in conflicting])
     retried = await _retry(connection, batch)
     stored = [
         retried[number] if frame.retry else _outcome(batch, number, entries[key_of(frame)], new_keys)
@@ -54,6 +61,7 @@ async def enter(connection: Connection, batch: Batch) -> Entered:
         stored,
         new=[number for key, number in batch.firsts.items() if key in new_keys],
         known=[batch.firsts[key] for key in known_keys],
+        conflicting=conflicting,
     )
 
 
@@ -80,13 +88,10 @@ async def _insert(connection: Connection, batch: Batch) -> set[Key]:
     return {_key(record) for record in records}
 
 
-async def _note_conflicts(connection: Connection, batch: Batch, entries: dict[Key, LedgerEntry]) -> None:
+async def _note_conflicts(connection: Connection, frames: Sequence[DecodedFrame]) -> None:
     """Write down which frames have the number of another one: they are in no other table."""
-    conflicts = [
-        _facts(frame) for frame in batch.frames if not frame.retry and entries[key_of(frame)].digest != frame.digest
-    ]
-    if conflicts:
-        await connection.execute(statement("conflicts_insert"), *zip(*sorted(conflicts), strict=True))
+    if frames:
+        await connection.execute(statement("conflicts_insert"), *zip(*sorted(map(_facts, frames)), strict=True))
 
 
 def _row(frame: DecodedFrame, dead: Sequence[Rejection]) -> tuple[Any, ...]:

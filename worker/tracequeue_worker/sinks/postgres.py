@@ -122,7 +122,8 @@ class PostgresSink:
                 conflicts = await conflicting_spans(connection)
             if batch.traces:
                 await merge_traces(connection, batch.different_traces)
-            await merge_accounts(connection, [batch.frames[number] for number in entered.new])
+            heard = (*entered.new, *entered.conflicting)
+            await merge_accounts(connection, [batch.frames[number] for number in heard])
         self.span_conflicts += conflicts
         return entered.stored
 
