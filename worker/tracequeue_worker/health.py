@@ -80,12 +80,8 @@ class Health:
             reasons.append(Reason(_state(trouble), "looking at the streams", str(trouble)))
         elif sight is None or time.monotonic() - sight.at > BLIND_SECONDS:
             reasons.append(Reason("degraded", "looking at the streams", "no look has succeeded of late"))
-        if sight is not None and sight.memory is not None and sight.memory.evicts:
-            why = (
-                f"maxmemory-policy {sight.memory.policy} deletes unread streams when the memory is full: "
-                "run `CONFIG SET maxmemory-policy noeviction`, and set it in redis.conf"
-            )
-            reasons.append(Reason("held", "keeping frames in Redis", why))
+        if self._pipeline.losses.trouble is not None:
+            reasons.append(Reason("lost", "keeping frames in Redis", self._pipeline.losses.trouble))
         return reasons
 
 

@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 class Chore:
     """One thing that is done again and again, every so many seconds. `patience.trouble` says what is wrong with it."""
 
-    def __init__(self, what: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, name: str, what: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        self.name = name
         self.patience = Patience(what)
         self._seconds = seconds
         self._work = work
@@ -47,7 +48,7 @@ class Housekeeping:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for chore in self._chores:
-                tasks.create_task(chore.run(), name=f"tracequeue {chore.patience.what}")
+                tasks.create_task(chore.run(), name=f"tracequeue {chore.name}")
 
     async def once(self) -> None:
         """Every chore once, as far as it works: before the first read, and after the last."""
@@ -55,6 +56,6 @@ class Housekeeping:
             await chore.once()
 
     @property
-    def troubles(self) -> dict[str, Transient | Fatal]:
-        """What is wrong, by chore."""
-        return {chore.patience.what: chore.patience.trouble for chore in self._chores if chore.patience.trouble}
+    def patience(self) -> dict[str, Patience]:
+        """How each chore goes, by its name."""
+        return {chore.name: chore.patience for chore in self._chores}

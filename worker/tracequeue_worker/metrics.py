@@ -33,7 +33,8 @@ Name = Literal[
     "tracequeue_span_conflicts",  # span ids used twice for different content
     "tracequeue_ignored_fields",  # of events, unknown here
     "tracequeue_reclaimed_frames",  # taken over from silent workers
-    "tracequeue_vanished_frames",  # deleted from the stream by someone before they were stored
+    "tracequeue_lost_frames",  # taken out of the streams by somebody before they were stored
+    "tracequeue_trimmed_frames",  # settled by every group, and taken out of the streams
     "tracequeue_failures",  # of an operation that is tried again
     # This worker now.
     "tracequeue_trouble",  # 1 while an operation is degraded (tried again) or held (needs a person)
@@ -95,7 +96,8 @@ class Metrics(Collector):
         yield _count("tracequeue_span_conflicts", "Span ids used twice", pipeline.sink.span_conflicts)
         yield _count("tracequeue_ignored_fields", "Unknown fields of events", pipeline.decoder.ignored_fields)
         yield _count("tracequeue_reclaimed_frames", "Frames of silent workers", pipeline.reclaimer.taken_over)
-        yield _count("tracequeue_vanished_frames", "Frames that somebody deleted", pipeline.reclaimer.vanished)
+        yield _count("tracequeue_lost_frames", "Frames that somebody deleted unstored", report.lost_entries)
+        yield _count("tracequeue_trimmed_frames", "Settled frames taken out of the streams", report.trimmed)
         failures = {name: float(patience.failures) for name, patience in pipeline.patience.items()}
         yield _counts("tracequeue_failures", "Failed attempts", "operation", failures)
 

@@ -68,6 +68,7 @@ class Pipeline:
             "settle": self._settling,
             "dead_letter": self._dead_lettering,
             "lease": self.lease.patience,
+            **self.housekeeping.patience,
         }
 
     @property

@@ -43,7 +43,7 @@ DRAIN_BLOCK_MS: Final = 50
 LOOK_SECONDS: Final = 2.0
 TRIM_SECONDS: Final = 2.0
 DEAD_LETTER_SECONDS: Final = 10.0
-POLICY_SECONDS: Final = 10.0
+POLICY_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -152,11 +152,11 @@ def _housekeeping(
     )
     return Housekeeping(
         [
-            Chore("looking for losses in Redis", LOOK_SECONDS, watch.look),
-            Chore("recording losses in the store", LOOK_SECONDS, partial(losses.record, sink.record_losses)),
-            Chore("trimming settled frames", TRIM_SECONDS, trimmer.trim),
-            Chore("bounding dead letters", DEAD_LETTER_SECONDS, bounds.enforce),
-            Chore("checking the eviction policy", POLICY_SECONDS, partial(check_policy, commands)),
+            Chore("policy", "keeping frames in Redis", POLICY_SECONDS, partial(check_policy, commands)),
+            Chore("look", "looking for losses in Redis", LOOK_SECONDS, watch.look),
+            Chore("record", "recording losses in the store", LOOK_SECONDS, partial(losses.record, sink.record_losses)),
+            Chore("trim", "trimming settled frames", TRIM_SECONDS, trimmer.trim),
+            Chore("bound", "bounding dead letters", DEAD_LETTER_SECONDS, bounds.enforce),
         ]
     )
 

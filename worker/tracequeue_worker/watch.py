@@ -28,12 +28,6 @@ class Memory:
 
     used: int
     limit: int
-    policy: str
-
-    @property
-    def evicts(self) -> bool:
-        """Whether streams are evicted. Policies for keys that expire do not touch them."""
-        return self.policy.startswith("allkeys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,5 +100,4 @@ class Watch:
             facts = await self._client.info("memory")
         except NoPermissionError:
             return None
-        used, limit = int(facts.get("used_memory", 0)), int(facts.get("maxmemory", 0))
-        return Memory(used, limit, str(facts.get("maxmemory_policy", "noeviction")))
+        return Memory(int(facts.get("used_memory", 0)), int(facts.get("maxmemory", 0)))
