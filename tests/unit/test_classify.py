@@ -94,6 +94,7 @@ def test_errors_of_one_record(error):
         redis_errors.NoPermissionError("this user may not"), redis_errors.ResponseError("NOPERM this user may not"),
         redis_errors.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
         redis_errors.ResponseError("NOAUTH Authentication required."), redis_errors.ResponseError("CROSSSLOT Keys"),
+        redis_errors.ResponseError("Protocol error: unauthenticated multibulk length"),
         redis_errors.ClusterCrossSlotError("Keys"), Fatal("known"),
     ],
 )  # fmt: skip

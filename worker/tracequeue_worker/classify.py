@@ -74,6 +74,19 @@ SERVER_STATE = ("08", "23", "25", "26", "40", "42", "53", "55", "57", "58")
 MAY_BE_A_RECORD = ("08003", "08006", "57014", "57P01", "57P02")
 """Of these classes: the connection broke, the statement took too long, the backend was ended or crashed."""
 
+REDIS_CURES: list[tuple[type[BaseException], str, str]] = [
+    (redis.exceptions.AuthenticationError, "NOAUTH", "check the user and the password in TRACEQUEUE_REDIS_URL"),
+    (redis.exceptions.AuthorizationError, "WRONGPASS", "check the user and the password in TRACEQUEUE_REDIS_URL"),
+    (redis.exceptions.NoPermissionError, "NOPERM", "give this user the rights that docs/security.md lists"),
+    (redis.exceptions.ResponseError, "WRONGTYPE", "another program uses this key: choose another TRACEQUEUE_PREFIX"),
+    (redis.exceptions.ResponseError, "MISCONF", "free some disk space for the snapshots of Redis"),
+    (redis.exceptions.OutOfMemoryError, "OOM", "raise the maxmemory of Redis"),
+]
+"""redis-py gives some errors a class and takes their first word away; where it does not, that word is here."""
+
+UNAUTHENTICATED = "Protocol error: unauthenticated"
+"""So Redis 7 refuses a command of more than ten words before a password is given, instead of asking for one."""
+
 OUR_KEYS = ("pipeline_spans", "pipeline_traces", "pipeline_frames", "pipeline_emitters")
 
 CURES: dict[str, str] = {
@@ -98,14 +111,18 @@ def classify(error: BaseException) -> Verdict:
     if isinstance(error, asyncpg.PostgresError):
         return _by_sqlstate(error)
     if isinstance(error, redis.exceptions.ResponseError):
-        return _by_redis_reply(str(error))
+        return BY_REDIS_CODE.get(_redis_code(error), Transient)
     return Transient
 
 
-def _by_redis_reply(text: str) -> Verdict:
+def _redis_code(error: redis.exceptions.ResponseError) -> str:
+    """The first word of the reply, or the one that says what it means."""
+    text = str(error)
+    if text.startswith(UNAUTHENTICATED):
+        return "NOAUTH"
     if any(phrase in text for phrase in NO_RIGHT_IN_A_SCRIPT):
-        return Fatal
-    return BY_REDIS_CODE.get(text.partition(" ")[0], Transient)
+        return "NOPERM"
+    return text.partition(" ")[0]
 
 
 def _by_sqlstate(error: asyncpg.PostgresError) -> Verdict:
@@ -128,8 +145,18 @@ def message_of(error: BaseException) -> str:
 
 def cure_of(error: BaseException) -> str:
     """What a person does about it; empty where there is nothing to do but wait."""
+    if isinstance(error, redis.exceptions.RedisError):
+        return _redis_cure(error)
     code = getattr(error, "sqlstate", None) or ""
     return CURES.get(code) or CURES.get(code[:2], "")
+
+
+def _redis_cure(error: redis.exceptions.RedisError) -> str:
+    code = _redis_code(error) if isinstance(error, redis.exceptions.ResponseError) else ""
+    for kind, word, cure in REDIS_CURES:
+        if code == word or (isinstance(error, kind) and kind is not redis.exceptions.ResponseError):
+            return cure
+    return ""
 
 
 def failure(error: BaseException) -> Transient | Fatal:

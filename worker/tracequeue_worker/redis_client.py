@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from tracequeue_worker.cancellation import leave_if_cancelled
-from tracequeue_worker.classify import classify
+from tracequeue_worker.classify import classify, cure_of
 from tracequeue_worker.errors import Fatal, Transient
 
 CONNECT_SECONDS = 3.0
@@ -29,13 +29,15 @@ def reading_client(url: str, block_ms: int) -> Redis:
 
 
 def _client(url: str, timeout: float) -> Redis:
-    return Redis.from_url(
-        url,
-        protocol=2,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=timeout,
-        socket_connect_timeout=CONNECT_SECONDS,
-    )
+    pool = ConnectionPool.from_url(url)
+    pool.connection_kwargs |= {
+        "protocol": 2,
+        "decode_responses": False,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": timeout,
+        "socket_connect_timeout": CONNECT_SECONDS,
+    }  # after the URL was read: its options would win, and a socket timeout below the block time fails every read
+    return Redis.from_pool(pool)
 
 
 @asynccontextmanager
@@ -52,9 +54,10 @@ async def talking_to(client: Redis) -> AsyncIterator[None]:
 
 
 def redis_failure(error: BaseException) -> Transient | Fatal:
-    """The class of failure of a Redis error, with its text. A Redis error is never one record's fault."""
+    """The class of failure of a Redis error, with its text and cure. A Redis error is never one record's fault."""
     kind = Fatal if classify(error) is Fatal else Transient
-    return kind(f"Redis: {str(error) or type(error).__name__}")
+    words = [f"Redis: {str(error) or type(error).__name__}", cure_of(error)]
+    return kind(": ".join(word for word in words if word))
 
 
 def script_failure(text: bytes) -> Transient | Fatal:
