@@ -23,12 +23,14 @@ SHORTEST_SECONDS = 0.01
 
 def connect(url: str, longest: float = SOCKET_SECONDS) -> redis.Redis:
     """A client that answers or fails soon, and never repeats a command behind our back."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=longest,
-        socket_connect_timeout=min(CONNECT_SECONDS, longest),
-        retry=Retry(NoBackoff(), 0),
-    )
+    pool = redis.ConnectionPool.from_url(url)
+    pool.connection_kwargs |= {
+        "decode_responses": False,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": longest,
+        "socket_connect_timeout": min(CONNECT_SECONDS, longest),
+    }  # after the URL was read: its options would win
+    return redis.Redis.from_pool(pool)
 
 
 class Trip:
