@@ -14,6 +14,8 @@ COUNTED_AT_ONCE = 2_000
 """Entries, where only counting tells how many are unread: a few milliseconds of the server's time."""
 COUNTED_AT_MOST = 1_000_000
 """There the figure stops."""
+LAST_ID = b"18446744073709551615-18446744073709551615"
+"""Any producer can take it. Redis refuses a range that begins behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ async def _oldest(client: Redis, stream: bytes, group: str, last_read: bytes, pe
         summary = await client.xpending(stream, group)
         if summary["min"]:
             return bytes(summary["min"])
+    if last_read == LAST_ID:
+        return None
     unread: Any = await client.xrange(stream, b"(" + last_read, "+", count=1)
     return unread[0][0] if unread else None
 

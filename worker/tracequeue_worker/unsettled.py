@@ -43,6 +43,8 @@ class UnsettledFrames:
             async for ids in self._pending(stream):
                 for head in await self._look(stream, ((entry_id, entry_id) for entry_id in ids)):
                     yield head
+        if group and group["last-delivered-id"] == facts["last-generated-id"]:
+            return
         start = b"(" + (group["last-delivered-id"] if group else b"0-0")
         while page := await self._look(stream, [(start, facts["last-generated-id"])]):
             for head in page:
