@@ -9,7 +9,7 @@ import pytest
 from tests.fixtures.journal import Bot
 from tests.fixtures.oracle import Site
 from tests.fixtures.polling import eventually
-from tests.fixtures.worker_process import worker_process
+from tests.fixtures.worker_process import is_frozen, worker_process
 from tracequeue.keys import dead_key, events_key
 
 FRAMES = 20
@@ -121,3 +121,29 @@ async def test_killed_beside_the_step_that_writes_a_dead_letter(site: Site, poin
     await site.drain()
     assert len({letter["entry"] for letter in await site.dead_letters()}) == len(REFUSED)
     await site.assert_account_closes(bot, dead=len(REFUSED))
+
+
+@pytest.mark.parametrize("vanishes", ["DEL", "FLUSHALL", "XGROUP DESTROY"])
+async def test_the_entries_vanish_between_commit_and_settle(own_site: Site, vanishes: str) -> None:
+    """The rows are committed, no entry is left to bring the dead letters again, and they are written all the same.
+
+    Without its group every entry that is there comes again, and leaves no second letter.
+    """
+    site, bot = own_site, own_site.bot()
+    await emit(site, bot)
+    key = events_key(site.prefix, 0)
+    async with worker_process(site, "before settling", signal.SIGSTOP) as worker:
+        await eventually(lambda: is_frozen(worker))
+        assert await site.fetch("SELECT FROM pipeline_spans")
+        words = [vanishes] if vanishes == "FLUSHALL" else [*vanishes.split(), key]
+        await site.redis.execute_command(*words, *(["persist"] if len(words) == 3 else []))
+        worker.send_signal(signal.SIGCONT)
+        await eventually(lambda: so_many_letters(site, len(REFUSED)))
+        await eventually(site.settled)
+    await site.redis.xgroup_destroy(key, "persist")
+    await site.drain()
+    await site.assert_account_closes(bot, dead=len(REFUSED))
+
+
+async def so_many_letters(site: Site, count: int) -> bool:
+    return len(await site.dead_letters()) == count

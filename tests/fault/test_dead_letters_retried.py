@@ -34,9 +34,9 @@ async def letters(site: Site) -> int:
     return int(await site.redis.xlen(dead_key(site.prefix, 0)))
 
 
-async def retry(command: Command, *arguments: str) -> Any:
+async def retry(command: Command, *arguments: str, **variables: str) -> Any:
     """The document that the command prints; workers go on meanwhile."""
-    answer = await asyncio.to_thread(command, "dlq", "retry", *arguments, "--json")
+    answer = await asyncio.to_thread(command, "dlq", "retry", *arguments, "--json", **variables)
     assert answer.code == 0, answer
     return answer.document
 
@@ -64,9 +64,18 @@ async def test_the_same_letter_sent_twice_is_stored_once(site: Site, command: Co
 
 
 async def test_retried_by_two_at_once(site: Site, command: Command) -> None:
+    """Both have read the same letters before the first one is sent."""
     bot = await all_dead(site, 60)
-    both = await asyncio.gather(*(retry(command, "--all") for _ in range(2)))
-    assert sum(document["retried"] for document in both) == bot.journal.events
+    patient = {"TRACEQUEUE_REDIS_URL": f"{site.redis_url}?socket_timeout=60"}
+    await site.redis.client_pause(60_000, all=False)
+    try:
+        both = asyncio.gather(*(retry(command, "--all", **patient) for _ in range(2)))
+        await eventually(lambda: sending(site, 2))
+    finally:
+        await site.redis.client_unpause()
+    documents = await both
+    assert sum(document["retried"] for document in documents) == bot.journal.events
+    assert sum(document["gone"] for document in documents) > 0
     await site.drain()
     await site.assert_account_closes(bot)
 
@@ -87,6 +96,11 @@ async def test_retried_by_one_who_is_killed_in_the_middle(site: Site, command: C
     assert await letters(site) == 0
     await site.drain()
     await site.assert_account_closes(bot)
+
+
+async def sending(site: Site, count: int) -> bool:
+    """Whether so many wait for the answer to a script; loading it is none that writes."""
+    return sum(client["cmd"] == "evalsha" for client in await site.redis.client_list()) == count
 
 
 async def some_sent(site: Site, bot: Bot) -> bool:
