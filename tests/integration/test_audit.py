@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -32,11 +33,11 @@ class Auditor:
 
     def __init__(self, site: Site, pool: asyncpg.Pool) -> None:
         self._site = site
-        self._pool = pool
+        self.pool = pool
 
     async def __call__(self, partitions: int = 1, **options: Any) -> Audit:
         membership = Membership.of(self._site.settings(partitions=partitions))
-        return await audit_accounts(self._site.redis, membership, self._pool, **options)
+        return await audit_accounts(self._site.redis, membership, self.pool, **options)
 
     async def one(self, **options: Any) -> AuditedEmitter:
         """The only emitter there is."""
@@ -328,13 +329,24 @@ async def test_what_workers_saw_disappear_is_told(site: Site, auditor: Auditor) 
     for frames_lost in (3, 4):
         await site.fetch(
             "INSERT INTO pipeline_losses (stream, reason, frames, worker) VALUES ($1, 'unread', $2, 'w')",
-            "{tracequeue:0}:events",
+            events_key(site.prefix, 0),
             frames_lost,
         )
     found = await auditor()
     assert not found.closes
     assert [(loss.reason, loss.frames) for loss in found.losses] == [("unread", 7)]
     assert (await auditor(only=uuid4())).closes
+
+
+async def test_deployments_that_share_a_database_have_accounts_of_their_own(site: Site, auditor: Auditor) -> None:
+    bot = site.bot()
+    await frames(bot, 2)
+    await site.drain()
+    await frames(bot, 1)
+    neighbour = Auditor(replace(site, prefix=f"{site.prefix}-neighbour"), auditor.pool)
+    assert (await neighbour()).emitters == []
+    await silent(site)
+    assert (await auditor.one()).in_flight == 5
 
 
 async def test_one_emitter_can_be_asked_for(site: Site, auditor: Auditor) -> None:

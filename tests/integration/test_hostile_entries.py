@@ -143,7 +143,7 @@ async def test_an_account_closes_though_the_last_frame_is_unreadable(
     last = frame(span(), span(), src=src, seq=2, acct=b'{"emitted":3,"lost":{}}', body=b"no zstd")
     await redis_client.xadd(key, last)
     await drained()
-    (account,) = await database.fetch(statement("accounts"), None)
+    (account,) = await database.fetch(statement("accounts"), None, "")
     assert (account["emitted"], account["persisted"], account["dead"]) == (3, 1, 2)
 
 

@@ -32,15 +32,20 @@ class StoredAccounts:
 
 
 async def stored_accounts(
-    pool: asyncpg.Pool, waiting: Iterable[WaitingRange], only: UUID | None = None
+    pool: asyncpg.Pool, waiting: Iterable[WaitingRange], streams: str, only: UUID | None = None
 ) -> StoredAccounts:
-    """In one snapshot; of a million frames in the ledger in about a second."""
+    """Of one emitter, or of all whose frames came over streams whose names begin so. In one snapshot.
+
+    A million frames in the ledger take about a second.
+    """
     emitters, places, partitions, firsts, lasts = list(zip(*waiting, strict=True)) or [()] * 5
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-        accounts = await connection.fetch(statement("accounts"), only)
-        missing = await connection.fetch(statement("frames_missing"), emitters, partitions, firsts, lasts, only)
+        accounts = await connection.fetch(statement("accounts"), only, streams)
+        missing = await connection.fetch(
+            statement("frames_missing"), emitters, partitions, firsts, lasts, only, streams
+        )
         arrived = await connection.fetch(statement("waiting_settled"), emitters, places, partitions, firsts, lasts)
-        losses = [] if only else await connection.fetch(statement("losses"))
+        losses = [] if only else await connection.fetch(statement("losses"), streams)
     return StoredAccounts(
         [emitter_account(row) for row in accounts],
         _by_emitter(missing),

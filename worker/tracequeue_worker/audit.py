@@ -49,7 +49,7 @@ async def audit_accounts(
 
     async def look(before: Missing | None = None) -> Audit:
         waiting = await add_up(_on_the_way(client, membership, spool), only)
-        stored = await stored_accounts(pool, list(ranges(waiting)), only)
+        stored = await stored_accounts(pool, list(ranges(waiting)), membership.keys_begin, only)
         missing = stored.missing if before is None else _still_missing(before, stored.missing)
         return _compare(stored, waiting, missing, spool)
 

@@ -115,7 +115,7 @@ class TraceRepo:
 
     async def get_accounts(self) -> list[EmitterAccount]:
         """The account of every emitter, and one of all frames without an emitter."""
-        return [emitter_account(row) for row in await self._pool.fetch(statement("accounts"), None)]
+        return [emitter_account(row) for row in await self._pool.fetch(statement("accounts"), None, "")]
 
     async def get_rate(self) -> float:
         """Events stored per second over the last minute."""

@@ -27,6 +27,11 @@ class Membership:
     def streams(self) -> list[bytes]:
         return list(self.partitions)
 
+    @property
+    def keys_begin(self) -> str:
+        """With what the names of all keys of this deployment begin, whatever the number of partitions."""
+        return f"{{{self.prefix}:"
+
     def dead(self, stream: bytes) -> str:
         """The dead-letter stream beside a stream."""
         return dead_key(self.prefix, self.partitions[stream])

@@ -4,6 +4,7 @@ from typing import Any
 
 import typer
 
+from tracequeue_worker.cli.auditing import show_audit
 from tracequeue_worker.cli.dead_letters import letter_document, original_text
 from tracequeue_worker.cli.output import AsJson, Exit, counted, own_name, print_json, print_lines, reported, say, table
 from tracequeue_worker.cli.serving import DataDir
@@ -34,7 +35,7 @@ def _show(seen: Demonstration) -> None:
         print_lines(table("dead letter", "", rows=facts))
         print_lines(original_text(seen.letter))
         print_lines("")
-    print_lines(_account(seen))
+    show_audit(seen.audit)
     say(
         f"\n{seen.traces} traces, {seen.incomplete} incomplete; worker {seen.killed} was killed with "
         f"{counted(seen.killed_holding, 'frame')} in its hands; "
@@ -43,18 +44,6 @@ def _show(seen: Demonstration) -> None:
     )
     if seen.closes:
         say(f"look around: `{own_name()} up` in one terminal, then `{own_name()} traces` in another", "dim")
-
-
-def _account(seen: Demonstration) -> Any:
-    account = seen.account
-    if account is None:
-        return table("emitter", "", rows=[[seen.bot["emitter_id"], "is not known to the store"]])
-    columns = ("emitted (bot)", "emitted (store)", "persisted", "dead letters", "dropped", "in flight")
-    numbers = [
-        seen.bot["emitted"], account.emitted, account.persisted, account.dead, sum(account.lost.values()),
-        account.in_flight,
-    ]  # fmt: skip
-    return table("emitter", *columns, rows=[[account.emitter_id, *numbers]], right=columns)
 
 
 def _document(seen: Demonstration) -> dict[str, Any]:
@@ -66,5 +55,5 @@ def _document(seen: Demonstration) -> dict[str, Any]:
         "dead_letter": None if seen.letter is None else letter_document(seen.letter),
         "killed": {"worker": seen.killed, "frames_in_hand": seen.killed_holding},
         "bot": seen.bot,
-        "account": None if seen.account is None else seen.account.model_dump(mode="json"),
+        "account": next((emitter.model_dump(mode="json") for emitter in seen.audit.emitters), None),
     }

@@ -18,13 +18,14 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from tracequeue_worker import migrate as migrations
+from tracequeue_worker.audit import Audit, audit_accounts
 from tracequeue_worker.backlog import read_backlog
 from tracequeue_worker.database import create_pool
 from tracequeue_worker.dead_letter_reader import DeadLetter, DeadLetters
 from tracequeue_worker.embedded import servers, to_start
 from tracequeue_worker.embedded.workers import WorkerProcess, environment_of, worker_processes
 from tracequeue_worker.errors import WorkerError
-from tracequeue_worker.read_models import EmitterAccount, Span, Trace
+from tracequeue_worker.read_models import Span, Trace
 from tracequeue_worker.redis_client import command_client
 from tracequeue_worker.repo import TraceRepo
 from tracequeue_worker.settings import WorkerSettings
@@ -64,15 +65,14 @@ class Demonstration:
     killed: str
     killed_holding: int
     bot: dict[str, Any]
-    account: EmitterAccount | None
+    audit: Audit
 
     @property
     def closes(self) -> bool:
         """Whether every event is a row, a dead letter or a counted drop, and the poison harmed only itself."""
-        account = self.account
         return (
-            account is not None
-            and account.emitted == self.bot["emitted"] == account.persisted + account.dead + sum(account.lost.values())
+            self.audit.closes
+            and [(one.emitted, one.in_flight) for one in self.audit.emitters] == [(self.bot["emitted"], 0)]
             and not self.incomplete
             and self.letter is not None
             and self.neighbour_stored
@@ -118,8 +118,8 @@ async def _perform(
         say(f"the bot has ended: {journal['emitted']} events emitted; the other worker takes over")
         await _drained(client, membership)
         letters = [letter async for letter in DeadLetters(client, membership).all()]
-    letter = next((one for one in letters if one.facts.get("entry") == poison.entry), None)
-    return await _look(settings, journal, poison, letter, workers[0].consumer, holding)
+        letter = next((one for one in letters if one.facts.get("entry") == poison.entry), None)
+        return await _look(settings, client, journal, poison, letter, workers[0].consumer, holding)
 
 
 def _start_bot(environment: dict[str, str]) -> "subprocess.Popen[str]":
@@ -181,6 +181,7 @@ async def _drained(client: Redis, membership: Membership) -> None:
 
 async def _look(
     settings: WorkerSettings,
+    client: Redis,
     journal: dict[str, Any],
     poison: Poison,
     letter: DeadLetter | None,
@@ -194,7 +195,6 @@ async def _look(
         mine = [trace for trace in await repo.get_traces(limit=LISTED) if trace.emitter_id == emitter]
         chosen = [next((one for one in mine if one.pipeline_name == name), None) for name in ("learn", "support_regen")]
         examples = [(one, await repo.get_spans_for_trace(one.trace_id)) for one in chosen if one is not None]
-        accounts = {account.emitter_id: account for account in await repo.get_accounts()}
         return Demonstration(
             examples=examples,
             traces=len(mine),
@@ -204,7 +204,7 @@ async def _look(
             killed=killed,
             killed_holding=holding,
             bot=journal,
-            account=accounts.get(emitter),
+            audit=await audit_accounts(client, Membership.of(settings), pool, only=emitter),
         )
     finally:
         pool.terminate()

@@ -1,5 +1,6 @@
 -- The account of each emitter. A frame that is dead as a whole counts with all its events, and so does one that had the
--- number of another. Frames without an emitter have the number 0 and are one account together.
+-- number of another. Frames without an emitter have the number 0 and are one account together. Of one emitter ($1), or
+-- of those whose frames came over streams with these first letters of their names ($2).
 WITH ledger AS (
     SELECT
         CASE WHEN seq > 0 THEN emitter_id END AS emitter_id,
@@ -10,11 +11,14 @@ WITH ledger AS (
             ELSE jsonb_array_length(dead)
         END) AS dead
     FROM public.pipeline_frames
-    WHERE $1::uuid IS NULL OR emitter_id = $1
+    WHERE ($1::uuid IS NULL OR emitter_id = $1) AND starts_with(stream, $2)
     GROUP BY 1
 ),
 conflict AS (
-    SELECT emitter_id, count(*) AS frames, sum(events) AS events FROM public.pipeline_conflicts GROUP BY emitter_id
+    SELECT emitter_id, count(*) AS frames, sum(events) AS events
+    FROM public.pipeline_conflicts
+    WHERE starts_with(stream, $2)
+    GROUP BY emitter_id
 )
 SELECT
     emitter_id, service, environment, release, host, pid, started_at, last_seen, emitted,
@@ -27,7 +31,7 @@ SELECT
 FROM public.pipeline_emitters
 LEFT JOIN ledger USING (emitter_id)
 LEFT JOIN conflict USING (emitter_id)
-WHERE $1::uuid IS NULL OR emitter_id = $1
+WHERE ($1::uuid IS NULL OR emitter_id = $1) AND ($2 = '' OR ledger.emitter_id IS NOT NULL)
 UNION ALL
 SELECT
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,

@@ -4,7 +4,7 @@ WITH known AS (
     FROM (
         SELECT emitter_id, partition, seq AS first, seq AS last
         FROM public.pipeline_frames
-        WHERE seq > 0 AND ($5::uuid IS NULL OR emitter_id = $5)
+        WHERE seq > 0 AND ($5::uuid IS NULL OR emitter_id = $5) AND starts_with(stream, $6)
         UNION ALL
         SELECT * FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::bigint[])
     ) AS frame

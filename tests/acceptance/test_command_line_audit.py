@@ -1,0 +1,121 @@
+"""`tracequeue audit` as it is typed: what it prints, and how it ends."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import redis
+
+from tests.fixtures.bot import collecting, two_traces
+from tests.fixtures.command import Command
+from tests.fixtures.frames import frame, span
+from tests.fixtures.servers import free_port
+from tracequeue import EmitterSettings, TraceCollector, TraceContext
+from tracequeue import collector as process
+from tracequeue.keys import events_key
+
+
+def test_it_is_closed_before_and_after_the_work(command: Command, redis_url: str, prefix: str) -> None:
+    empty = command("audit")
+    assert (empty.code, empty.out, empty.err) == (0, "no emitter is known yet\n", "")
+    two_traces(redis_url, prefix)
+    before = command("audit")
+    assert before.code == 0
+    assert "the account closes: 14 events, of which 14 are still on their way" in before.out
+    command("worker", "--drain")
+    after = command("audit")
+    assert (after.code, after.err) == (0, "")
+    head, row, _, verdict = after.out.splitlines()
+    assert " ".join(head.split()) == (
+        "emitter service emitted persisted dead letters dropped spooled in flight nowhere account"
+    )
+    assert row.split()[-8:] == ["14", "14", "0", "0", "0", "0", "0", "closes"]
+    assert verdict == "the account closes: 14 events, each a row, a dead letter or a counted drop"
+    (emitter,) = command("audit", "--json").document["emitters"]
+    assert [emitter[name] for name in ("emitted", "persisted", "unaccounted", "closes", "why")] == [14, 14, 0, True, []]
+
+
+@pytest.fixture
+def trimmed(command: Command, redis_url: str, prefix: str) -> str:
+    """The id of an emitter of whose six frames somebody trimmed the first three before they were read."""
+    with collecting(redis_url, prefix) as collector:
+        for _ in range(6):
+            with TraceContext("support"):
+                pass
+            collector.flush_sync(30)
+        with redis.Redis.from_url(redis_url) as client:
+            client.xtrim(events_key(prefix, 0), maxlen=3, approximate=False)
+        emitter_id = collector.identity.emitter_id
+    command("worker", "--drain")
+    return emitter_id
+
+
+def test_missing_frames_are_named_and_it_ends_with_1(command: Command, prefix: str, trimmed: str) -> None:
+    text = command("audit")
+    assert text.code == 1
+    assert "frames missing: 3 (partition 0: 1-3), with at most 6 events: taken out of the stream" in text.out
+    assert f"{{{prefix}:0}}:events: 3 frames lost before a worker could store them (unread)" in text.out
+    verdict = text.out.splitlines()[-1]
+    assert verdict == "THE ACCOUNT of 1 emitter and of the streams (3 frames lost) DOES NOT CLOSE: see docs/account.md"
+    answer = command("audit", "--json", "--emitter", trimmed)
+    assert (answer.code, answer.document["closes"]) == (1, False)
+    (emitter,) = answer.document["emitters"]
+    assert emitter["missing"] == [{"partition": 0, "first": 1, "last": 3}]
+    assert emitter["emitter_id"].replace("-", "") == trimmed
+
+
+def test_an_emitter_that_nobody_knows_is_a_no(command: Command) -> None:
+    unknown = str(uuid4())
+    answer = command("audit", "--emitter", unknown)
+    assert (answer.code, answer.out) == (1, "")
+    assert f"emitter {unknown} is not known" in answer.err
+    assert command("audit", "--emitter", "nonsense").code == 2
+
+
+@contextmanager
+def collecting_on_disk(folder: Path, prefix: str) -> Iterator[None]:
+    """The process's collector, whose Redis is away: at the end everything is in the folder."""
+    settings = EmitterSettings(redis_url=f"redis://127.0.0.1:{free_port()}/0", prefix=prefix, spool_dir=folder)
+    before, made = process.get_collector(), TraceCollector(settings)
+    process.use(made)
+    try:
+        yield
+    finally:
+        made.stop_sync(0.2)
+        process.use(before)
+
+
+def test_a_spool_is_looked_at_where_it_is_named(command: Command, prefix: str, tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    with collecting_on_disk(folder, prefix), TraceContext("support"):
+        pass
+    assert command("audit").out == "no emitter is known yet\n"
+    for answer in (command("audit", "--spool", str(folder)), command("audit", TRACEQUEUE_SPOOL_DIR=str(folder))):
+        assert answer.code == 0
+        assert "2 events, of which 2 are still on their way" in answer.out
+    nowhere = command("audit", "--spool", str(tmp_path / "nowhere"))
+    assert nowhere.code == 3
+    assert "nowhere cannot be read" in nowhere.err
+
+
+@pytest.mark.parametrize("server", ["TRACEQUEUE_REDIS_URL", "TRACEQUEUE_DATABASE_URL"])
+def test_a_server_that_is_away_is_a_3(command: Command, server: str) -> None:
+    scheme = "redis" if server == "TRACEQUEUE_REDIS_URL" else "postgresql"
+    answer = command("audit", **{server: f"{scheme}://127.0.0.1:{free_port()}/0"})
+    assert (answer.code, answer.out) == (3, "")
+    assert "start it, or check" in answer.err
+
+
+def test_what_emitters_say_of_themselves_commands_no_terminal(command: Command, redis_url: str, prefix: str) -> None:
+    fields = frame(span(), seq=2, meta=b'{"service":"\\u001b[31mred","host":"a\\nb"}')
+    acct = b'{"emitted":3,"lost":{"\\u001b[2J":1}}'
+    with redis.Redis.from_url(redis_url) as client:
+        client.xadd(events_key(prefix, 0), fields | {b"acct": acct})
+    for _ in range(2):
+        answer = command("audit")
+        assert answer.code == 1
+        assert "\x1b" not in answer.out
+        assert "\\x1b[31mred" in answer.out
+        command("worker", "--drain")
