@@ -1,7 +1,7 @@
 """Connections to Postgres: never without a deadline, with the least rights that do."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
@@ -35,7 +35,8 @@ async def connect(url: str, *, application: str, deadline: float = DEADLINE) -> 
 async def create_pool(
     settings: WorkerSettings, *, role: Role, size: int = 2, deadline: float = DEADLINE
 ) -> asyncpg.Pool:
-    """A pool whose connections act as `role` where the login may. It starts with one connection.
+    """A pool whose connections act as `role` where the login may. It starts with one connection, and makes others when
+    they are asked for: one with a least size connects behind our back, with a traceback each time it fails.
 
     Raises `Unreachable`, or `Fatal` where the schema is missing.
     """
@@ -45,11 +46,14 @@ async def create_pool(
     async def assume(connection: asyncpg.Connection) -> None:
         await _assume(connection, role)
 
+    pool = await asyncpg.create_pool(url, min_size=0, max_size=size, init=assume, **_options(application, deadline))
     try:
-        return await asyncpg.create_pool(url, min_size=1, max_size=size, init=assume, **_options(application, deadline))
-    except Fatal:
-        raise
+        async with pool.acquire():
+            return pool
     except Exception as error:
+        pool.terminate()
+        if isinstance(error, Fatal):
+            raise
         raise _unreachable(url, error) from None
 
 
@@ -62,7 +66,8 @@ async def acquired(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
         yield connection
     except BaseException as error:
         if classify(error) is not Poison:
-            connection.terminate()
+            with suppress(asyncpg.InterfaceError):  # it ended, and the pool has noticed
+                connection.terminate()
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             await pool.expire_connections()
         raise
