@@ -9,7 +9,7 @@ import asyncpg
 
 from tracequeue.tls import tls_cure
 from tracequeue_worker.classify import classify, cure_of, message_of
-from tracequeue_worker.errors import Fatal, Poison, Unreachable
+from tracequeue_worker.errors import Fatal, LoginRefused, Poison, Unreachable
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.sql import statement
 
@@ -115,7 +115,8 @@ def _options(application: str, deadline: float) -> dict[str, Any]:
 
 def _unreachable(url: str, error: Exception) -> Unreachable:
     cure = cure_of(error) or tls_cure(error, "sslrootcert") or "start it, or check TRACEQUEUE_DATABASE_URL"
-    return Unreachable(f"{_address(url)}: {message_of(error) or 'no answer'}: {cure}")
+    kind = LoginRefused if classify(error) is Fatal else Unreachable
+    return kind(f"{_address(url)}: {message_of(error) or 'no answer'}: {cure}")
 
 
 def _address(url: str) -> str:

@@ -42,3 +42,7 @@ class MissingExtra(WorkerError):
 
 class Unreachable(WorkerError):
     """A server cannot be reached or refuses us at start. The text names it, without its password."""
+
+
+class LoginRefused(Unreachable):
+    """The server is there, and refuses us: a wrong password, no such user or database."""

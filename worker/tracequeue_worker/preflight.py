@@ -29,12 +29,12 @@ async def check_redis(client: Redis, url: str, membership: Membership) -> None:
             await _check_stream(client, stream.decode())
             await _check_stream(client, membership.dead(stream))
     except (RedisError, OSError) as error:
-        raise _named(url, error) from None
+        raise named(url, error) from None
 
 
 async def _check_server(client: Redis) -> None:
     try:
-        facts = await client.info("server", "memory")
+        facts = await client.info()
     except NoPermissionError:
         log.warning(
             "this Redis user may not run INFO: the version and the eviction policy are not checked, and settled frames "
@@ -73,7 +73,8 @@ async def _check_stream(client: Redis, key: str) -> None:
         raise Fatal(f"the Redis key {key} holds no stream but {kind!r}: rename it, or set another TRACEQUEUE_PREFIX")
 
 
-def _named(url: str, error: RedisError | OSError) -> Fatal | Unreachable:
+def named(url: str, error: RedisError | OSError) -> Fatal | Unreachable:
+    """What went wrong with the server of a URL, and the cure; without user and password."""
     server, said = f"Redis at {_address(url)}", str(error).rstrip(".")
     if classify(error) is Fatal:
         return Fatal(f"{server} refuses us: {said}: check user, password and rights in TRACEQUEUE_REDIS_URL")

@@ -1,0 +1,6 @@
+"""Looks at everything that a deployment stands on, and says what is wrong and what cures it. It changes nothing."""
+
+from tracequeue_worker.doctor.examination import Examination, examine
+from tracequeue_worker.doctor.finding import Finding, Subject, Verdict
+
+__all__ = ["Examination", "Finding", "Subject", "Verdict", "examine"]
