@@ -19,6 +19,10 @@ from tracequeue_worker.embedded.folder import owned
 from tracequeue_worker.embedded.redis import run_redis
 from tracequeue_worker.errors import Fatal
 
+ROOT = Path(__file__).parents[2]
+CONNECTING = {"hello", "auth", "ping", "select", "evalsha", "script|load"}
+"""What the client library sends by itself."""
+
 REFUSED_TO_THE_EMITTER = """
 XREAD STREAMS EVENTS 0; XRANGE EVENTS - +; XREVRANGE EVENTS + -; XLEN EVENTS; XINFO STREAM EVENTS
 XPENDING EVENTS persist; XREADGROUP GROUP persist me STREAMS EVENTS >; XGROUP CREATE EVENTS mine 0
@@ -125,27 +129,54 @@ async def test_looking_with_the_rights_of_the_reader(
     )
     urls = {"TRACEQUEUE_REDIS_URL": access.reader, "TRACEQUEUE_DATABASE_URL": logins.reader}
     ((letter_id, _),) = await site.redis.xrange(dead_key(site.prefix, 0))
-    for arguments in (
-        ["status"],
-        ["traces"],
-        ["trace", str(trace_id)],
-        ["dlq", "list"],
-        ["dlq", "show", letter_id.decode()],
-    ):
+    show = ["dlq", "show", letter_id.decode()]
+    for arguments in (["status"], ["audit"], ["traces"], ["trace", str(trace_id)], ["dlq", "list"], show):
         answer = command(*arguments, "--json", **urls)
         assert answer.code == 0, answer
         assert answer.document
+    assert command("dlq", "export", "-", **urls).out.count("\n") == 1
     assert await access.refusals() == []
+
+
+async def test_dead_letters_are_retried_and_dropped_with_the_rights_of_the_worker(
+    site: Site, access: RedisAccess, logins: PostgresAccess, command: Command
+) -> None:
+    await site.redis.xadd(events_key(site.prefix, 0), frame(span(), b"no event"))
+    await site.drain()
+    urls = {"TRACEQUEUE_REDIS_URL": access.worker, "TRACEQUEUE_DATABASE_URL": logins.worker}
+    assert command("dlq", "retry", "--all", **urls).code == 0
+    assert command("worker", "--drain", **urls).code == 0
+    assert command("dlq", "drop", "--all", "--yes", **urls).code == 0
+    assert await site.dead_letters() == []
+    assert await access.refusals() == []
+
+
+@pytest.mark.parametrize(("role", "source"), [("emitter", "emitter"), ("worker", "worker"), ("reader", "worker")])
+def test_no_right_is_given_that_nothing_uses(role: str, source: str) -> None:
+    """That none is missing is what the tests above show."""
+    given = {rule.removeprefix("+") for rule in shipped_users()[role] if rule.startswith("+")} - CONNECTING
+    files = [file for pattern in ("*.py", "*.lua") for file in (ROOT / source).rglob(pattern)]
+    code = "\n".join(file.read_text() for file in files)
+    assert {command for command in given if not is_used(command, code)} == set()
+
+
+def is_used(command: str, code: str) -> bool:
+    """In a script as `call('XINFO', 'GROUPS', …)`, in Python as `.xinfo_groups(…)`."""
+    in_a_script = ", ".join(f"'{word.upper()}'" for word in command.split("|"))
+    return bool(re.search(rf"call\({in_a_script}|\.{command.replace('|', '_')}\(", code))
 
 
 async def test_the_file_loads_with_a_server_and_nobody_gets_in_without_a_password(
     redis_client: Redis, tmp_path: Path
 ) -> None:
     binary, acl, port = Path((await redis_client.info("server"))["executable"]), tmp_path / "users.acl", free_port()
-    acl.write_text(REDIS_USERS.read_text() + "user default off\nuser admin on ~* &* +@all >secret\n")
+    acl.write_text(REDIS_USERS.read_text() + "user admin on ~* &* +@all >secret\n")
     options = ("--bind", "127.0.0.1", "--port", str(port), "--save", "", "--aclfile", str(acl))
     url = f"redis://admin:secret@127.0.0.1:{port}/0"
     with owned(tmp_path / "redis") as folder, run_redis(binary, folder, url, options):
+        async with Redis.from_url(f"redis://127.0.0.1:{port}") as client:
+            with pytest.raises(AuthenticationError):
+                await client.ping()
         for role in ROLES:
             for password in ("", "x"):
                 async with Redis.from_url(f"redis://tracequeue_{role}:{password}@127.0.0.1:{port}") as client:
