@@ -117,7 +117,7 @@ async def test_a_frame_damaged_on_disk_is_a_dead_letter_of_its_events(
     (letter,) = await own_site.dead_letters()
     assert letter["reason"] == "undecodable"
     assert "damaged on disk" in letter["error"]
-    assert '"number":4' in letter["raw"]
+    assert '"number":?' in letter["raw"]
     assert letter["field:n"] == str(letter["raw"].count('"type":'))
     assert len(await own_site.fetch("SELECT FROM pipeline_spans")) == 6 - letter["raw"].count('"type":"span"')
 

@@ -21,7 +21,7 @@ async def send_the_spool(site: Site, folder: Path) -> None:
     """As the next bot does that uses the folder; then all is stored."""
     bot = site.bot(spool_dir=folder)
     await bot.collector.start()
-    await eventually(lambda: not list(folder.iterdir()))
+    await eventually(lambda: not list(folder.parent.glob("spool/*")))
     await bot.stop()
     await site.drain()
 
@@ -133,19 +133,16 @@ SIGTERM_HANDLED = """
 async def test_a_process_splits_or_ends(
     own_site: Site, own_redis: OwnServer, bot_process: Any, folder: Path, script: str, code: int, where: str
 ) -> None:
-    """Redis has it all, or, where it is away, the disk has: nothing that was handed over is missing."""
+    """Redis or, where it is away or slow, the disk has it all: nothing that was handed over is missing."""
     bot = bot_process(own_site.redis_url, spool_dir=folder)
     if where == "disk":
         await asyncio.to_thread(own_redis.stop)
     await asyncio.to_thread(bot.run, script, code=code)
     if where == "disk":
         await asyncio.to_thread(own_redis.start)
-        await send_the_spool(own_site, folder)
-    else:
-        await own_site.drain()
+    await send_the_spool(own_site, folder)
     assert bot.journal.events
     await own_site.assert_account_closes(bot)
-    assert not list(folder.parent.glob("spool/*"))
 
 
 @pytest.mark.parametrize(
