@@ -11,7 +11,7 @@ import pytest
 from tests.fixtures.command import Command
 from tests.fixtures.frames import frame, ndjson, span
 from tests.fixtures.journal import Bot
-from tests.fixtures.oracle import Site
+from tests.fixtures.oracle import LONGEST_SECONDS, Site
 from tests.fixtures.polling import eventually
 from tests.fixtures.worker_process import worker_process
 from tracequeue.keys import dead_key, events_key
@@ -85,7 +85,7 @@ async def test_retried_by_one_who_is_killed_in_the_middle(site: Site, command: C
     drained, _ = await entries_and_letters(site)
     process = command.start("dlq", "retry", "--all")
     try:
-        await eventually(lambda: some_sent(site, bot))
+        await eventually(lambda: some_sent(site, bot), LONGEST_SECONDS)
     finally:
         process.kill()
         process.communicate()
