@@ -1,5 +1,6 @@
 """`tracequeue audit` as it is typed: what it prints, and how it ends."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import redis
 
 from tests.fixtures.bot import collecting, two_traces
 from tests.fixtures.command import Command
-from tests.fixtures.frames import frame, span
+from tests.fixtures.frames import ended, frame, span
 from tests.fixtures.servers import free_port
 from tracequeue import EmitterSettings, TraceCollector, TraceContext
 from tracequeue import collector as process
@@ -98,6 +99,22 @@ def test_a_spool_is_looked_at_where_it_is_named(command: Command, prefix: str, t
     nowhere = command("audit", "--spool", str(tmp_path / "nowhere"))
     assert nowhere.code == 3
     assert "nowhere cannot be read" in nowhere.err
+
+
+def test_a_partial_trace_says_why_in_the_list_and_in_the_tree(command: Command, redis_url: str, prefix: str) -> None:
+    trace_id, start = str(uuid4()), time.time_ns() // 1000
+    end = ended(trace_id=trace_id, start_time=start, end_time=start + 5, span_count=3, dropped={"\x1b[2J": 2})
+    refused = span(trace_id=trace_id, status="splendid")
+    with redis.Redis.from_url(redis_url) as client:
+        client.xadd(events_key(prefix, 0), frame(refused, end))
+    command("worker", "--drain")
+    why = "2 dropped by the emitter (\\x1b[2J); 1 in dead letters (schema)"
+    for answer in (command("traces"), command("trace", trace_id)):
+        assert (answer.code, "\x1b" in answer.out) == (0, False)
+        assert why in answer.out
+    (listed,) = command("traces", "--json").document
+    assert (listed["completeness"], listed["stored_spans"]) == ("partial", 0)
+    assert command("trace", trace_id, "--json").document["missing"] == listed["missing"]
 
 
 @pytest.mark.parametrize("server", ["TRACEQUEUE_REDIS_URL", "TRACEQUEUE_DATABASE_URL"])

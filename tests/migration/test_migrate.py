@@ -15,6 +15,7 @@ from tests.fixtures.decoded import decoded, ended_row, span_row
 from tracequeue_worker import migrate as runner
 from tracequeue_worker.errors import MigrationError, Unreachable
 from tracequeue_worker.migrate import migrate, migrations_directory, status
+from tracequeue_worker.repo import TraceRepo
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.sinks.postgres import PostgresSink
 
@@ -176,3 +177,49 @@ async def test_a_wrong_password_is_said_without_the_password(database_url, serve
 def login(url: str, user: str, password: str) -> str:
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.netloc.rpartition('@')[2]}"))
+
+
+RELEASED = [name for name in ALL if name < "20261122"]
+"""What databases in use have already."""
+
+
+async def test_a_database_in_use_gets_the_accounts_and_keeps_its_rows(database_url, files, owner):
+    for name in set(ALL) - set(RELEASED):
+        (files / name).rename(files.parent / name)
+    await migrate(database_url)
+    emitter, trace = uuid4(), uuid4()
+    await owner.execute(
+        "INSERT INTO pipeline_emitters (emitter_id, last_seen, emitted, lost) VALUES ($1, now(), 9, $2)",
+        emitter, '{"buffer_full": 2, "internal": 1}',
+    )  # fmt: skip
+    await owner.execute(
+        "INSERT INTO pipeline_frames (emitter_id, partition, seq, digest, stream, entry_id, events, dead) "
+        "VALUES ($1, 0, 1, '', 's', '1-1', 3, $2), ($1, 0, 2, '', 's', '1-1', 3, '[]')",
+        emitter, '[{"index": 0, "reason": "schema", "error": "e"}]',
+    )  # fmt: skip
+    await owner.execute(
+        "INSERT INTO pipeline_traces "
+        "(trace_id, start_time, pipeline_name, end_time, status, span_count, emitter_id, created_at) "
+        "SELECT $1, moment, 'p', moment, 'ok', 1, $2, moment FROM (SELECT now() - interval '1 hour') AS past (moment)",
+        trace, emitter,
+    )  # fmt: skip
+    for name in set(ALL) - set(RELEASED):
+        (files.parent / name).rename(files / name)
+    assert [migration.file for migration in await migrate(database_url)] == sorted(set(ALL) - set(RELEASED))
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=1) as pool:
+        (account,) = await TraceRepo(pool).get_accounts()
+        assert (account.emitted, account.persisted, account.dead, account.in_flight) == (9, 5, 1, 0)
+        assert (account.lost, account.ever_spooled) == ({"buffer_full": 2, "internal": 1}, 0)
+        found = await TraceRepo(pool).get_trace(trace)
+        assert (found.completeness, found.missing) == ("partial", "1 of 1 spans were not stored")
+
+
+async def test_a_released_worker_goes_on_with_the_new_schema(database_url, owner):
+    """Workers are replaced one by one: what the one of before writes must still be taken."""
+    await migrate(database_url)
+    await owner.execute(
+        "INSERT INTO pipeline_emitters AS kept (emitter_id, last_seen, emitted, lost) VALUES ($1, now(), 1, '{}') "
+        "ON CONFLICT (emitter_id) DO UPDATE SET emitted = excluded.emitted",
+        uuid4(),
+    )
+    assert tuple(await owner.fetchrow("SELECT emitted, dropped, spooled FROM pipeline_emitters")) == (1, 0, 0)

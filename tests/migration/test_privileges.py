@@ -41,8 +41,12 @@ async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await migrate(database_url)
     sink = PostgresSink(WorkerSettings.load(database_url=database_url))
     await sink.open()
-    await sink.write([decoded(span_row(), ended_row())])
+    frame = decoded(span_row(), ended_row())
+    await sink.write([frame, decoded(span_row(), emitter_id=frame.emitter_id)])
     await sink.close()
+    await connection.execute(
+        "INSERT INTO pipeline_losses (stream, reason, frames, worker) VALUES ('s', 'unread', 1, 'w')"
+    )
     yield connection
     await connection.close()
 
@@ -161,6 +165,8 @@ async def test_the_reader_reads_and_no_more(owner):
             "pipeline_frames",
             "pipeline_emitters",
             "pipeline_trace_status",
+            "pipeline_conflicts",
+            "pipeline_losses",
         ):
             assert await owner.fetch(f"SELECT * FROM {table}")
         for statement in ("DELETE FROM pipeline_spans", "SELECT pipeline_ensure_partition('2001-02-03')"):

@@ -133,11 +133,11 @@ def _trace_table(found: list[Trace]) -> Any:
     rows = [
         [
             one.trace_id, one.pipeline_name, f"{one.start_time:%Y-%m-%d %H:%M:%S}", duration(one.duration_ms),
-            _state(one), one.stored_spans, one.telegram_id, (one.error or "").partition(":")[0][:60],
+            _state(one), one.stored_spans, one.telegram_id, (one.error or "").partition(":")[0][:60], one.missing or "",
         ]
         for one in found
     ]  # fmt: skip
-    columns = ("trace", "pipeline", "start (UTC)", "duration", "status", "spans", "telegram", "error")
+    columns = ("trace", "pipeline", "start (UTC)", "duration", "status", "spans", "telegram", "error", "missing")
     return table(*columns, rows=rows, right=("duration", "spans", "telegram"))
 
 

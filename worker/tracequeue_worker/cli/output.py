@@ -20,7 +20,7 @@ from tracequeue_worker.printable import json_text, one_line, printable
 
 Result = TypeVar("Result")
 
-FOLDED = ("error", "value", "dropped", "")
+FOLDED = ("error", "missing", "value", "dropped", "")
 """Columns that give way where a terminal is narrow. The others never do: a cut id is of no use."""
 PIPE_WIDTH = 100_000
 

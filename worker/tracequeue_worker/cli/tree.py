@@ -106,7 +106,9 @@ def _heading(trace: Trace) -> Text:
         f"  {duration(trace.duration_ms)}{person}", (_origin(trace), "dim"),
     )  # fmt: skip
     if trace.completeness != "complete":
-        heading.append(f"  {trace.completeness}" + (f": {trace.missing}" if trace.missing else ""), style="yellow")
+        heading.append(f"  {trace.completeness}", style="yellow")
+        if trace.missing:
+            heading.append(f": {one_line(trace.missing)}", style="yellow")
     return heading
 
 
