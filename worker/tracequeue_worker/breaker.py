@@ -66,10 +66,13 @@ class Hold:
         self.probe = self.places.pop(chosen)
         return self.probe
 
-    def failed(self, place: Place) -> None:
-        """The store refused the probe, or the frame that made this hold."""
-        self.places.insert(0, place)
-        self.pause()
+    def back(self, place: Place) -> None:
+        """A frame that was not stored: the probe, or one that was on its way when the hold was made."""
+        if self.probe == place:
+            self.places.insert(0, place)
+            self.pause()
+        else:
+            self.places.append(place)
 
     def pause(self) -> None:
         self.probe = None
@@ -167,13 +170,14 @@ class Breaker:
         producer = producer_of(frame)
         if producer not in self._holds:
             self._open(producer, frame)
-        self._holds[producer].failed(frame.entry.place)
+        self._holds[producer].back(frame.entry.place)
 
     def _open(self, producer: str, frame: DecodedFrame) -> None:
         service = frame.meta.get("service")
         hold = Hold(service if isinstance(service, str) else None, self._reasons.pop(producer))
         self._histories.pop(producer, None)
         hold.places.extend(self._returning.pop(producer, ()))
+        hold.pause()
         self._holds[producer] = hold
         log.error(
             "held: producer %s (%s): %s; its frames stay pending and become no dead letters, one is tried now and then",

@@ -108,6 +108,7 @@ class Pipeline:
                     await self._reading.until_done(self._take_pending)
                 places = self.breaker.wanted()
                 await self._bring(places)
+                self.report.held = self.breaker.waiting
                 entries = await self._reading.until_done(partial(self.reader.read, block=not places))
                 await self._decode(entries)
                 if not entries and self.drain and await self._reading.until_done(self.drain.nothing_left):
@@ -149,7 +150,6 @@ class Pipeline:
                     self.report.count_stored(one)
                 await self._settle(stored)
                 self.in_flight.release(one.frame.entry for one in stored)
-            self.report.held = self.breaker.waiting
 
     async def _write(self, batch: list[DecodedFrame]) -> list[Stored]:
         """Take the first frames from a batch: all, unless that failed again and again. What is not stored is held."""
