@@ -58,7 +58,7 @@ async def test_a_frozen_postgres_is_said_while_it_lasts(site: Site, monkeypatch:
         bot.trace()
         not_ready = await becomes(port, "/readyz", 503, "writing to the store")
         assert not_ready.reasons["writing to the store"] == "degraded"
-        assert "no answer for" in not_ready.body.decode()
+        assert "does not answer" in not_ready.body.decode()
         dead = await becomes(port, "/healthz", 503)
         assert set(dead.reasons) >= {"working", "writing to the store"}
         proxy.thaw()

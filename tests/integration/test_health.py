@@ -149,6 +149,38 @@ async def test_dead_letters_that_cannot_be_written_are_said(site: Site) -> None:
         await becomes(port, "/readyz", 200)
 
 
+async def test_a_producer_that_the_store_refuses_is_named_and_does_not_kill_the_worker(site: Site) -> None:
+    await site.fetch("ALTER TABLE pipeline_spans ADD CONSTRAINT no_bad CHECK (span_name <> 'bad') NOT VALID")
+    key, bad, port = events_key(site.prefix, 0), uuid4().hex, free_port()
+    async with site.working(health_port=port, stall_seconds=1) as report:
+        await eventually(lambda: answers(port))
+        for seq in range(1, 6):
+            await site.redis.xadd(key, frame(*(span(span_name="bad") for _ in range(60)), src=bad, seq=seq))
+
+        async def why() -> str | None:
+            reasons = (await ask(port, "/readyz")).document["reasons"]
+            held = [one["why"] for one in reasons if (one["state"], one["what"]) == ("held", f"records of bot {bad}")]
+            return held[0] if held else None
+
+        assert "no_bad" in await eventually(why)
+        samples = (await ask(port, "/metrics")).samples()
+        assert samples["tracequeue_held_producers"] == 1
+        assert samples["tracequeue_held_frames"] > 0
+
+        async def silent_for_long() -> bool:
+            moved_at = (await ask(port, "/metrics")).samples()["tracequeue_last_progress_timestamp_seconds"]
+            return time.time() - moved_at > 2
+
+        await eventually(silent_for_long)
+        assert (await ask(port, "/healthz")).status == 200
+        before = report.frames
+        await site.redis.xadd(key, frame(span()))
+        await eventually(lambda: report.frames > before)
+        await site.fetch("ALTER TABLE pipeline_spans DROP CONSTRAINT no_bad")
+        await becomes(port, "/readyz", 200)
+        await eventually(site.settled)
+
+
 async def test_a_policy_that_begins_to_evict_is_seen(site: Site) -> None:
     async with serving(site, LedgerSink()) as port:
         await site.redis.config_set("maxmemory-policy", "allkeys-lru")

@@ -14,6 +14,7 @@ UNANSWERED_SECONDS: Final = 10.0
 """A server that has not answered for so long is in trouble, though nothing has failed yet."""
 BLIND_SECONDS: Final = 30.0
 """So old may the last look at the streams be."""
+NAMED_PRODUCERS: Final = 10
 ANSWERED: Final = ("write", "settle")
 """What waits for a server and for nothing else. Reading also waits for room in the next batch."""
 
@@ -61,7 +62,7 @@ class Health:
 
     def readiness(self) -> Verdict:
         """Not ready: something keeps frames from being stored, or they are in danger, or were lost."""
-        reasons = [*self._troubles(), *self._sights()]
+        reasons = [*self._troubles(), *self._sights(), *self._holds()]
         if self._pipeline.stopping:
             reasons.append(Reason("stopping", "working", "asked to stop; what was read is finished"))
         return Verdict(reasons)
@@ -84,6 +85,22 @@ class Health:
             reasons.append(Reason("lost", "keeping frames in Redis", self._pipeline.losses.trouble))
         return reasons
 
+    def _holds(self) -> list[Reason]:
+        """Producers whose records the store refuses; of very many the first."""
+        held = self._pipeline.held
+        reasons = [
+            Reason(
+                "held",
+                f"records of {one.service or 'producer'} {one.producer}",
+                f"{one.frames} frames wait: {one.reason}",
+                one.since,
+            )
+            for one in held[:NAMED_PRODUCERS]
+        ]
+        if len(held) > NAMED_PRODUCERS:
+            reasons.append(Reason("held", "records of other producers", f"{len(held) - NAMED_PRODUCERS} more are held"))
+        return reasons
+
 
 def _trouble(patience: Patience, *, may_be_silent: bool) -> Reason | None:
     if patience.trouble is not None:
@@ -92,7 +109,8 @@ def _trouble(patience: Patience, *, may_be_silent: bool) -> Reason | None:
     silent = patience.unanswered_seconds
     if may_be_silent or silent < UNANSWERED_SECONDS:
         return None
-    return Reason("degraded", patience.what, f"no answer for {silent:.0f} seconds", _ago(silent))
+    why = f"not done after {silent:.0f} seconds: the server is slow, or does not answer"
+    return Reason("degraded", patience.what, why, _ago(silent))
 
 
 def _state(error: Exception) -> str:

@@ -39,6 +39,8 @@ Name = Literal[
     # This worker now.
     "tracequeue_trouble",  # 1 while an operation is degraded (tried again) or held (needs a person)
     "tracequeue_in_flight_frames",  # read and not settled
+    "tracequeue_held_producers",  # whose records the store refuses again and again
+    "tracequeue_held_frames",  # of these producers, read and not settled
     "tracequeue_last_progress_timestamp_seconds",  # when something was last read, stored or settled
     # The streams, as this worker last saw them: the same for every worker of the group.
     "tracequeue_unread_frames",
@@ -109,6 +111,9 @@ class Metrics(Collector):
             trouble.add_metric((name, "held"), held)
         yield trouble
         yield _gauge("tracequeue_in_flight_frames", "Frames in this worker's hands", len(self._pipeline.in_flight))
+        producers = self._pipeline.held
+        yield _gauge("tracequeue_held_producers", "Producers that the store refuses", len(producers))
+        yield _gauge("tracequeue_held_frames", "Frames of held producers", sum(one.frames for one in producers))
         moved_at = time.time() - (time.monotonic() - self._pipeline.vitals.moved_at)
         yield _gauge("tracequeue_last_progress_timestamp_seconds", "Last read, stored or settled", moved_at)
 

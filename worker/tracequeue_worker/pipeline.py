@@ -76,6 +76,10 @@ class Pipeline:
         """Producers whose records the store refuses again and again."""
         return self.breaker.held()
 
+    def in_hand(self) -> int:
+        """How many frames are worked on: read, not settled, and not held by the breaker."""
+        return len(self.in_flight) - self.breaker.waiting
+
     @property
     def stopping(self) -> bool:
         return self._stopping.is_set()

@@ -89,7 +89,7 @@ async def run(
         pipeline = build(settings, membership, commands, reading, store, drain=drain, block_ms=block_ms, report=report)
         await pipeline.housekeeping.once()
         if settings.health_port is not None and not drain:
-            watch = Watch(commands, membership, pipeline.in_flight, min_idle_ms=settings.min_idle_ms)
+            watch = Watch(commands, membership, pipeline.in_hand, min_idle_ms=settings.min_idle_ms)
             await closing.enter_async_context(monitored(pipeline, watch, settings, settings.health_port))
         with _signals(stop):
             log.info("worker %s reads %d streams", settings.consumer, len(membership.streams))

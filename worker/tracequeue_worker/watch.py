@@ -5,6 +5,7 @@ Probes and scrapes are answered from the last look, so that however many come, R
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,6 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from tracequeue_worker.backlog import Backlog, read_backlog
 from tracequeue_worker.errors import Fatal, Transient
-from tracequeue_worker.lease import InFlight
 from tracequeue_worker.redis_client import talking_to
 from tracequeue_worker.streams import Membership
 
@@ -47,15 +47,18 @@ class Sight:
 
 
 class Watch:
-    """Looks until cancelled. `idle_at` is when there was last nothing to do, as far as could be seen."""
+    """Looks until cancelled. `idle_at` is when there was last nothing to do, as far as could be seen.
 
-    def __init__(self, client: Redis, membership: Membership, in_flight: InFlight, *, min_idle_ms: int) -> None:
+    `in_hand` says how many frames this worker has in its hands, without those that are held on purpose.
+    """
+
+    def __init__(self, client: Redis, membership: Membership, in_hand: Callable[[], int], *, min_idle_ms: int) -> None:
         self.sight: Sight | None = None
         self.trouble: Transient | Fatal | None = None
         self.idle_at = time.monotonic()
         self._client = client
         self._membership = membership
-        self._in_flight = in_flight
+        self._in_hand = in_hand
         self._silence_ms = min_idle_ms * UNATTENDED_AFTER
 
     async def run(self) -> None:
@@ -76,7 +79,7 @@ class Watch:
     @property
     def busy(self) -> bool:
         """Whether this worker has something to do: in its hands, or waiting in the streams."""
-        return len(self._in_flight) > 0 or (self.sight is not None and self.sight.waiting)
+        return self._in_hand() > 0 or (self.sight is not None and self.sight.waiting)
 
     async def _sight(self) -> Sight:
         backlogs = await read_backlog(self._client, self._membership)
