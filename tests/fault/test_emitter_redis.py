@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.fixtures.oracle import Site
 from tests.fixtures.own_servers import OwnServer
 from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import proxied
-from tracequeue import TraceContext, span
+from tracequeue import TraceContext, span, wire
 
 Breakage = Callable[[Site, OwnServer], AbstractAsyncContextManager[None]]
 
@@ -103,6 +104,25 @@ async def test_redis_is_absent_when_the_bot_is_imported(
     bot.ask("burst 50")
     await eventually(lambda: bot.ask().published == 500)
     assert bot.ask("stop 30").buffered == 0
+    await own_site.drain()
+    await own_site.assert_account_closes(bot)
+
+
+async def test_what_redis_is_silent_about_goes_to_disk_while_the_round_trip_hangs(
+    own_site: Site, own_redis: OwnServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The round trip does not end by itself here: neither its own frames nor later ones wait for that."""
+    monkeypatch.setattr(wire, "connect", partial(wire.connect, longest=3600))
+    bot = own_site.bot(spool_dir=tmp_path / "spool")
+    bot.trace()
+    assert await bot.collector.flush(30)
+    await asyncio.to_thread(own_redis.freeze)
+    for events in (50, 100):
+        bot.burst(10)
+        await eventually(lambda events=events: bot.collector.stats().spooled == events)
+    await asyncio.to_thread(own_redis.thaw)
+    assert await bot.collector.flush(60)
+    await bot.stop()
     await own_site.drain()
     await own_site.assert_account_closes(bot)
 
