@@ -2,10 +2,12 @@
 
 import json
 import shlex
+import time
 from importlib.metadata import version
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 import redis
 import typer.core
@@ -115,6 +117,39 @@ def test_status_shows_the_backlog_and_then_the_closed_account(command: Command, 
     table = command("status")
     assert account["emitter_id"] in table.out
     assert table.err == ""
+
+
+async def test_status_tells_what_was_lost_what_blocks_and_what_lies_on_the_disk(
+    command: Command, redis_url: str, prefix: str
+) -> None:
+    key, old = events_key(prefix, 0), int((time.time() - 3 * 86_400) * 1000)
+    with redis.Redis.from_url(redis_url) as client:
+        client.xadd(key, frame(span()), id=f"{old}-0")
+        client.xgroup_create(key, "forgotten", id="0")
+    command("worker", "--drain")
+    connection = await asyncpg.connect(command.environment["TRACEQUEUE_DATABASE_URL"])
+    await connection.execute(
+        "INSERT INTO pipeline_losses (stream, reason, frames, worker) VALUES ($1, 'unread', 5, 'w')", key
+    )
+    await connection.execute("UPDATE pipeline_emitters SET spooled = 77, lost = '{\"buffer_full\": 3}'")
+    await connection.execute(
+        "INSERT INTO pipeline_emitters (emitter_id, last_seen) "
+        "SELECT gen_random_uuid(), now() - interval '9 days' FROM generate_series(1, 30)"
+    )
+    await connection.close()
+    (command.folder / "spool").mkdir()
+    answer = command("status", TRACEQUEUE_SPOOL_DIR="spool")
+    assert answer.code == 0
+    assert f"{key}: 5 frames lost before a worker could store them (unread)" in answer.out
+    assert f"XGROUP DESTROY {key} forgotten" in answer.out
+    assert "spool: 0 B of 1.0 GiB used" in answer.out
+    (emitter,) = [line for line in answer.out.splitlines() if "buffer_full" in line]
+    assert "77" in emitter.split()
+    assert "and 11 more" in answer.out
+    document = command("status", "--json").document
+    assert [(loss["stream"], loss["frames"]) for loss in document["losses"]] == [(key, 5)]
+    assert [one["group"] for one in document["groups_that_block_trimming"]] == ["forgotten"]
+    assert (len(document["emitters"]), document["spool"]) == (31, [])
 
 
 @pytest.mark.usefixtures("stored")

@@ -11,7 +11,7 @@ import asyncpg
 from tracequeue.events import SpanEvent, TraceEnded, TraceStarted
 from tracequeue_worker.accounts import emitter_account
 from tracequeue_worker.database import transaction
-from tracequeue_worker.read_models import Cursor, EmitterAccount, Span, Statistics, Trace
+from tracequeue_worker.read_models import Cursor, EmitterAccount, Loss, Span, Statistics, Trace
 from tracequeue_worker.records import DAY, SpanRow, TraceRow
 from tracequeue_worker.rows import EPOCH, ended_row, microseconds, span_row, started_row
 from tracequeue_worker.sinks.partitions import Partitions
@@ -116,6 +116,10 @@ class TraceRepo:
     async def get_accounts(self) -> list[EmitterAccount]:
         """The account of every emitter, and one of all frames without an emitter."""
         return [emitter_account(row) for row in await self._pool.fetch(statement("accounts"), None, "")]
+
+    async def get_losses(self, streams: str = "") -> list[Loss]:
+        """What workers saw disappear before it was stored, from streams whose names begin so."""
+        return [Loss(**row) for row in await self._pool.fetch(statement("losses"), streams)]
 
     async def get_rate(self) -> float:
         """Events stored per second over the last minute."""

@@ -8,7 +8,7 @@ import typer
 
 from tracequeue.misspelt import misspelt
 from tracequeue.settings import EmitterSettings
-from tracequeue_worker.cli import auditing, dead_letters, demonstration, examining, looking, serving
+from tracequeue_worker.cli import auditing, dead_letters, demonstration, examining, looking, serving, standing
 from tracequeue_worker.cli.output import say
 from tracequeue_worker.settings import WorkerSettings
 
@@ -43,7 +43,7 @@ for command, example in (
     (demonstration.demo, "tracequeue demo"),
     (serving.worker, "tracequeue worker --drain"),
     (serving.migrate, "tracequeue migrate --dry-run"),
-    (looking.status, "tracequeue status --json"),
+    (standing.status, "tracequeue status --json"),
     (auditing.audit, "tracequeue audit --spool /var/spool/tracequeue"),
     (examining.doctor, "tracequeue doctor --json"),
     (looking.traces, "tracequeue traces --pipeline support --failed --since 2h"),

@@ -1,6 +1,5 @@
-"""`status`, `traces` and `trace`: what there is, read-only."""
+"""`traces` and `trace`: what there is, read-only."""
 
-from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,38 +7,14 @@ import typer
 from rich.text import Text
 
 from tracequeue.events import INT64
-from tracequeue_worker.backlog import Backlog, read_backlog
-from tracequeue_worker.cli.connections import repository, streams
+from tracequeue_worker.cli.connections import repository
 from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, run, say, table
 from tracequeue_worker.cli.times import moment
 from tracequeue_worker.cli.tree import duration, status_text, trace_document, trace_tree
-from tracequeue_worker.read_models import EmitterAccount, Span, Trace
+from tracequeue_worker.read_models import Span, Trace
 from tracequeue_worker.settings import WorkerSettings
 
 LISTED_AT_MOST = 1_000
-
-
-def status(as_json: AsJson = False) -> None:
-    """What waits in the streams, how fast it is stored, and the account of each emitter."""
-
-    async def work() -> tuple[list[Backlog], list[EmitterAccount], float]:
-        settings = WorkerSettings.load()
-        async with streams(settings) as (client, membership), repository(settings) as repo:
-            return await read_backlog(client, membership), await repo.get_accounts(), await repo.get_rate()
-
-    backlogs, accounts, rate = run(work)
-    if as_json:
-        print_json(
-            {
-                "partitions": [asdict(backlog) for backlog in backlogs],
-                "events_per_second": rate,
-                "emitters": [account.model_dump(mode="json") for account in accounts],
-            }
-        )
-        return
-    print_lines(_backlog_table(backlogs))
-    print_lines(f"\nstored in the last minute: {rate:.1f} events/s\n")
-    print_lines(account_table(accounts))
 
 
 def traces(
@@ -97,36 +72,6 @@ def trace(
         print_json(trace_document(found, spans))
     else:
         print_lines(trace_tree(found, spans, with_payloads=payloads))
-
-
-def account_table(accounts: list[EmitterAccount]) -> Any:
-    """emitted = persisted + dead letters + dropped + in flight, a row per emitter."""
-    rows = [
-        [
-            account.emitter_id or "without emitter", account.service, account.emitted, account.persisted, account.dead,
-            _dropped(account.lost), account.in_flight if account.emitter_id else 0,
-        ]
-        for account in accounts
-    ]  # fmt: skip
-    numbers = ("emitted", "persisted", "dead letters", "in flight")
-    return table("emitter", "service", *numbers[:3], "dropped", numbers[3], rows=rows, right=numbers)
-
-
-def _dropped(lost: dict[str, int]) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in lost.items()) or "0"
-
-
-def _backlog_table(backlogs: list[Backlog]) -> Any:
-    rows = [
-        [
-            backlog.partition, backlog.unread, backlog.pending,
-            "-" if backlog.oldest_seconds is None else f"{backlog.oldest_seconds:.1f} s",
-            backlog.consumers, backlog.dead_letters,
-        ]
-        for backlog in backlogs
-    ]  # fmt: skip
-    columns = ("partition", "unread frames", "pending frames", "oldest", "workers", "dead letters")
-    return table(*columns, rows=rows, right=columns)
 
 
 def _trace_table(found: list[Trace]) -> Any:

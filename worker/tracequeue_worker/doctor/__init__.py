@@ -2,5 +2,6 @@
 
 from tracequeue_worker.doctor.examination import Examination, examine
 from tracequeue_worker.doctor.finding import Finding, Subject, Verdict
+from tracequeue_worker.doctor.here import examine_here
 
-__all__ = ["Examination", "Finding", "Subject", "Verdict", "examine"]
+__all__ = ["Examination", "Finding", "Subject", "Verdict", "examine", "examine_here"]
