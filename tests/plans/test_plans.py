@@ -9,8 +9,10 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from tests.fixtures.decoded import ended_row, span_row, started_row
 from tracequeue.ids import new_trace_id
 from tracequeue_worker.repo import TraceRepo
+from tracequeue_worker.sinks.staging import conflicting_spans, insert_spans, merge_traces, stage
 from tracequeue_worker.sql import statement
 
 DAYS = 20
@@ -23,6 +25,11 @@ INSERT INTO pipeline_spans (trace_id, span_id, start_time, span_name, end_time, 
 SELECT trace_id, '00000000000000' || n, start_time, 'span ' || row_number() OVER () % 200, end_time, 1, 'ok', true
 FROM pipeline_traces, generate_series(10, 12) AS n;
 ANALYZE;
+"""
+
+LOCKED = """
+SELECT count(DISTINCT relation) FROM pg_locks JOIN pg_class ON pg_class.oid = relation
+WHERE pid = pg_backend_pid() AND relkind = 'r' AND relname LIKE 'pipeline%'
 """
 
 
@@ -166,6 +173,21 @@ async def test_known_frames_are_found_by_the_key_of_the_ledger(filled):
     await explaining.fetch(statement("frames_known"), [UUID(int=1)] * 30, [0] * 30, list(range(30)))
     scans = of(explaining.plans[0], "pipeline_frames")
     assert {scan["Node Type"] for scan in scans} == {"Index Scan"}
+
+
+async def test_rows_that_come_again_lock_the_partitions_of_their_days_only(filled):
+    """But once: the server makes a plan for any times, after five executions, to see that it is worse."""
+    trace, span = ended_row(), span_row()
+    start = started_row(1, trace_id=trace.trace_id, start_time=trace.start_time)
+    counts = []
+    for _ in range(10):
+        async with filled.transaction():
+            await stage(filled, [(0, *span)], [(0, *row, None, None, None, None) for row in (trace, start)])
+            await insert_spans(filled)
+            await merge_traces(filled, 2)
+            assert await conflicting_spans(filled) == 0
+            counts.append(await filled.fetchval(LOCKED))
+    assert sorted(counts)[:-1] == [2] * 9
 
 
 async def test_no_partition_has_an_index_that_no_query_here_names(database):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import asyncpg
 
@@ -39,7 +40,7 @@ async def insert_spans(connection: Connection) -> int:
 async def merge_traces(connection: Connection, traces: int) -> None:
     """Merge the staged rows of so many different traces into their table."""
     if await _affected(connection, "traces_merge") < traces:
-        await connection.execute(statement("traces_fill"))
+        await connection.execute(statement("traces_fill"), *await _times(connection, "staged_traces"))
 
 
 async def _affected(connection: Connection, name: str) -> int:
@@ -48,7 +49,14 @@ async def _affected(connection: Connection, name: str) -> int:
 
 async def conflicting_spans(connection: Connection) -> int:
     """How many staged spans differ from what is stored under their key."""
-    return int(await connection.fetchval(statement("spans_conflicting")))
+    times = await _times(connection, "staged_spans")
+    return int(await connection.fetchval(statement("spans_conflicting"), *times))
+
+
+async def _times(connection: Connection, table: str) -> tuple[datetime, datetime]:
+    """When the first and the last staged row of a table start."""
+    (row,) = await connection.fetch(statement("staged_times").format(table=table))
+    return row["first"], row["last"]
 
 
 async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[StagedRow]) -> None:

@@ -1,5 +1,6 @@
 -- Where `traces_merge` met a trace that had ended, with both events in the batch: the second `ended` changes nothing, but
--- its `started` still fills gaps. The rows are locked already, in order.
+-- its `started` still fills gaps. The rows are locked already, in order. Between the times of the batch ($1, $2), so that
+-- only the partitions of its days are locked.
 UPDATE public.pipeline_traces AS kept
 SET
     telegram_id = coalesce(kept.telegram_id, started.telegram_id),
@@ -18,6 +19,7 @@ FROM (
     WHERE status IS NULL
     ORDER BY trace_id, start_time, frame, line
 ) AS started
-WHERE kept.trace_id = started.trace_id
+WHERE kept.start_time BETWEEN $1 AND $2
+    AND kept.trace_id = started.trace_id
     AND kept.start_time = timestamptz 'epoch'
         + started.start_time / 1000000 * interval '1 second' + started.start_time % 1000000 * interval '1 microsecond'
