@@ -200,17 +200,3 @@ async def test_a_drain_waits_for_others_until_they_are_surely_alive(redis_client
     await eventually(hasty.nothing_left)
     await redis_client.xack(key, "persist", *await owners(redis_client, key))
     assert await patient.nothing_left()
-
-
-async def test_deleted_entries_in_the_reply_of_redis_6_2_are_passed_over(
-    redis_client: Redis, prefix: str, key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Redis 6.2 has a reply of two parts, and nothing where an entry was deleted."""
-
-    async def reply(**_: object) -> list[object]:
-        return [b"0-0", [None, [b"5-1", [b"body", b""]]]]
-
-    worker = Worker(redis_client, prefix, "w1", CLAIMABLE)
-    await worker.reader.create_groups()
-    monkeypatch.setattr(worker.reclaimer, "_claim", reply)
-    assert [entry.id for entry in await worker.reclaim()] == [b"5-1"]

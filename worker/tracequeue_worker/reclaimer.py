@@ -51,7 +51,7 @@ class Reclaimer:
         self._page = PageSize()
         self._next_round = 0.0
         self._remove_consumers = client.register_script(load("remove_consumers"))
-        self._claim = client.register_script(load("claim"))
+        self._claim = client.register_script(load("stream_facts", "claim"))
         self._forget = client.register_script(load("forget"))
 
     @property
@@ -101,21 +101,19 @@ class Reclaimer:
 
     async def _of_dead_workers(self, stream: bytes) -> AsyncGenerator[list[Entry], None]:
         keys, group, consumer = self._keys(stream), self._membership.group, self._membership.consumer
-        cursor = b"0-0"
-        while True:
-            arguments: list[Any] = [group, consumer, self._min_idle_ms, cursor, self._page.entries]
+        start = b"-"
+        while start:
+            arguments: list[Any] = [group, consumer, self._min_idle_ms, start, self._page.entries]
             reply = await self._unless_missing(self._claim(keys=keys, args=arguments))
             if reply is None:
                 return
-            cursor = reply[0]
-            self._count_vanished(stream, len(reply[2]) if len(reply) > 2 else 0)
-            claimed = [(item[0], _fields(item[1])) for item in reply[1] if item and item[1]]
+            start, claimed, lost = reply
+            self._count_vanished(stream, lost)
+            claimed = [(entry_id, _fields(flat)) for entry_id, flat in claimed]
             if page := self._take(stream, claimed):
                 self.taken_over += len(page)
                 log.info("took over %d entries of silent workers from %s", len(page), stream.decode())
                 yield page
-            if cursor == b"0-0":
-                return
 
     async def _own_lost(self, stream: bytes) -> AsyncGenerator[list[Entry], None]:
         """Pending under our name, yet not in flight here: the reply that carried them never arrived."""
