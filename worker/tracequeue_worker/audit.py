@@ -1,7 +1,7 @@
 """The audit: every event that an emitter handed over, and where it is now. It names what is nowhere."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -18,7 +18,7 @@ from tracequeue_worker.sinks.batch import text
 from tracequeue_worker.spooled import spooled_frames
 from tracequeue_worker.streams import Membership
 from tracequeue_worker.unsettled import UnsettledFrames
-from tracequeue_worker.waiting import WaitingFrame, WaitingFrames, add_up, ranges
+from tracequeue_worker.waiting import PLACES, Place, WaitingFrame, WaitingFrames, add_up, ranges
 
 SILENT_AFTER = timedelta(minutes=5)
 """An emitter that was heard of within this time may still have events in its hands."""
@@ -88,17 +88,15 @@ def _compare(
 
 
 def _audited(
-    account: EmitterAccount, waiting: WaitingFrames, stored: StoredAccounts, missing: Mapping[int, list[Range]],
+    account: EmitterAccount,
+    waiting: WaitingFrames,
+    stored: StoredAccounts,
+    missing: Mapping[int, list[Range]],
     spool: Path | None,
-) -> AuditedEmitter:  # fmt: skip
-    emitter_id = account.emitter_id
-    if emitter_id is None:
-        spooled, in_streams = 0, waiting.events["stream"]
-        emitted = account.emitted + in_streams
-    else:
-        spooled = waiting.events["disk"] - stored.arrived.get((emitter_id, "disk"), 0)
-        in_streams = waiting.events["stream"] - stored.arrived.get((emitter_id, "stream"), 0)
-        emitted = max(account.emitted, waiting.account.emitted)
+) -> AuditedEmitter:
+    spooled, in_streams = (_still_waiting(account.emitter_id, waiting, stored, place) for place in PLACES)
+    announced = account.emitted + in_streams if account.emitter_id is None else waiting.account.emitted
+    emitted = max(account.emitted, announced)
     lost = max(account.lost, dict(waiting.account.lost), key=lambda counts: sum(counts.values()))
     last_seen = max(filter(None, (account.last_seen, _moment(waiting.seen_ms))), default=None)
     alive = last_seen is not None and datetime.now(UTC) - last_seen < SILENT_AFTER
@@ -115,12 +113,20 @@ def _audited(
         in_streams=in_streams,
         with_the_bot=with_the_bot,
         unaccounted=nowhere - with_the_bot,
-        missing=[
-            MissingFrames(partition=partition, first=first, last=last)
-            for partition, numbers in sorted(missing.items())
-            for first, last in numbers
-        ],
+        missing=list(_missing_frames(missing)),
     )
+
+
+def _still_waiting(emitter_id: UUID | None, waiting: WaitingFrames, stored: StoredAccounts, place: Place) -> int:
+    """Events found waiting, but for those that are stored by now."""
+    arrived = 0 if emitter_id is None else stored.arrived.get((emitter_id, place), 0)
+    return waiting.events[place] - arrived
+
+
+def _missing_frames(missing: Mapping[int, list[Range]]) -> Iterator[MissingFrames]:
+    for partition, numbers in sorted(missing.items()):
+        for first, last in numbers:
+            yield MissingFrames(partition=partition, first=first, last=last)
 
 
 def _unheard_of(emitter_id: UUID | None, waiting: WaitingFrames) -> EmitterAccount:

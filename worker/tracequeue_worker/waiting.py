@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 import orjson
@@ -14,6 +14,7 @@ from tracequeue_worker.foreign import clean
 from tracequeue_worker.frame_numbers import FrameNumbers
 
 Place: TypeAlias = Literal["disk", "stream"]
+PLACES: Final[tuple[Place, Place]] = ("disk", "stream")
 
 
 class WaitingFrame(NamedTuple):
@@ -45,7 +46,7 @@ class WaitingFrames:
         self.seen_ms = max(self.seen_ms, frame.seen_ms)
         self.meta = self.meta or _meta(frame.fields)
         self.account = _merged(self.account, frame.fields)
-        if any(seq in self.numbers[place, frame.partition] for place in ("disk", "stream")):
+        if any(seq in self.numbers[place, frame.partition] for place in PLACES):
             return
         self.numbers[frame.place, frame.partition].add(seq)
         self.events[frame.place] += frame.events
