@@ -33,12 +33,14 @@ class Publisher:
         on_start: Callable[[], None],
     ) -> None:
         self._lanes = lanes
+        self._wire = wire
         self._linger = linger_seconds
         self._on_start = on_start
         self._spools = drain is not None
         self._delivery = Delivery(lanes, wire, drain, self._tell)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._running = False
         self._finishing = threading.Lock()
         self._finished = threading.Event()
         self._bell = Bell()
@@ -94,13 +96,17 @@ class Publisher:
         self._hurry = True
         self._stopping.set()
         self._bell.ring()
-        thread = self._thread
-        if thread is not None and thread.ident is not None:
+        if self._running:
             self._finished.wait(timeout)
         elif any(lane.handed_over() for lane in self._lanes):
+            self._wire.threaded = False
             self._finish()
+        else:
+            for lane in self._lanes:
+                lane.buffer.close()
 
     def _run(self) -> None:
+        self._running = True
         while not self._stopping.is_set():
             self._wait()
             self._publish()

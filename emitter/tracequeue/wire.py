@@ -66,11 +66,13 @@ class Wire:
         self._client = connect(url)
         self._trips: SimpleQueue[Trip | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self.threaded = True
+        """Whether a thread may be started. Not so in a signal handler: it may have interrupted the start of another."""
 
     def begin(self, frames: Sequence[Outgoing], deadline: float) -> Trip:
         """Send the frames. Where no thread can be had the trip is over when this returns, before the deadline."""
         trip = Trip(frames)
-        if self._thread is None and not self._start():
+        if self._thread is None and not (self.threaded and self._start()):
             half = (deadline - monotonic()) / 2  # to connect, and to hear an answer
             with connect(self._url, max(SHORTEST_SECONDS, min(SOCKET_SECONDS, half))) as client:
                 trip.make(client)

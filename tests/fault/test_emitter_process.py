@@ -10,6 +10,7 @@ import pytest
 from tests.fixtures.oracle import Site
 from tests.fixtures.own_servers import OwnServer
 from tests.fixtures.polling import eventually
+from tracequeue.keys import events_key
 
 
 @pytest.fixture
@@ -218,3 +219,46 @@ async def test_no_thread_can_be_started_and_redis_is_frozen(
     await asyncio.to_thread(own_redis.thaw)
     await send_the_spool(own_site, folder)
     await own_site.assert_account_closes(bot)
+
+
+async def test_a_stop_at_any_moment_of_the_start_happens_once(site: Site, bot_process: Any) -> None:
+    """As from a signal handler: Python runs those where calls begin and end, as it does a profiler.
+
+    Except where it would wait for the very call that it interrupted, to let go of the buffer.
+    """
+    bot = bot_process(site.redis_url)
+    script = """
+        from tracequeue import EmitterSettings, TraceContext
+        from tracequeue import collector as process
+
+        def stopped_in_the_start(moment):
+            seen = 0
+
+            def profile(*_):
+                nonlocal seen
+                seen += 1
+                if seen == moment and not made._buffers[0]._lock._is_owned():
+                    made.stop_sync(30)
+
+            sys.setprofile(profile)
+            with TraceContext("main"):
+                pass
+            sys.setprofile(None)
+            return seen >= moment
+
+        moment, more = 0, True
+        while more:
+            moment += 1
+            made = TraceCollector(EmitterSettings.from_environment())
+            process.use(made)
+            more = stopped_in_the_start(moment)
+            stats = made.stop_sync(30)
+            assert stats.buffered == 0, (moment, stats)
+        print(moment)
+        """
+    assert int(await asyncio.to_thread(bot.run, script)) > 50
+    numbers: dict[bytes, list[int]] = {}
+    for _, fields in await site.redis.xrange(events_key(site.prefix, 0)):
+        numbers.setdefault(fields[b"src"], []).append(int(fields[b"seq"]))
+    assert len(numbers) > 10
+    assert all(sorted(seqs) == list(range(1, len(seqs) + 1)) for seqs in numbers.values())
