@@ -7,9 +7,10 @@ import pytest
 
 from tests.fixtures.command import Command
 from tests.fixtures.foreign import Producer
-from tests.fixtures.frames import span
+from tests.fixtures.frames import ended, span, started
 from tests.fixtures.oracle import Site
 from tests.fixtures.polling import eventually
+from tracequeue_worker import refusals
 from tracequeue_worker.refusals import MOST_IN_A_ROW
 
 PER_FRAME = 5
@@ -111,6 +112,24 @@ async def test_those_that_do_not_say_who_they_are_count_as_one(site: Site) -> No
         await site.execute(CURE)
         await eventually(site.settled)
     await site.assert_account_closes(nameless, named, dead=report.dead_letters)
+
+
+async def test_more_than_half_is_too_much_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each frame has records that can be stored, so that there are never many refusals in a row."""
+    monkeypatch.setattr(refusals, "WINDOW", 100)
+    monkeypatch.setattr(refusals, "MOST_IN_WINDOW", 50)
+    await site.execute(REFUSE_BAD)
+    producer = Producer(site.redis, site.prefix)
+    async with site.working() as report:
+        for _ in range(80):
+            trace = started()
+            end = ended(trace_id=trace["trace_id"], start_time=trace["start_time"])
+            await producer.send(trace, *(span(span_name="bad") for _ in range(3)), end)
+        await eventually(lambda: report.held > 40)
+        assert 50 < report.dead_letters <= 60
+        await site.execute(CURE)
+        await eventually(site.settled)
+    await site.assert_account_closes(producer, dead=report.dead_letters)
 
 
 async def test_a_producer_that_was_mended_flows_again_though_the_store_refuses_still(site: Site) -> None:
