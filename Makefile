@@ -10,7 +10,7 @@ PYTHON ?= $(shell for candidate in python3 python3.14 python3.13 python3.12 pyth
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check bench clean
+.PHONY: help install demo up test check soak bench clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ check: $(INSTALLED) ## lint, format, types, import boundaries
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+soak: $(INSTALLED) ## bots and workers under random faults, then the account: make soak ARGS="--seconds 600 --seed 7"
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 bench: $(INSTALLED) ## the benchmarks, against the budgets
 	@$(BIN)/python -m benchmarks $(ARGS)
