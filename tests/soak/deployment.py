@@ -23,7 +23,6 @@ from tracequeue_worker.errors import Fatal, Transient
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.streams import Membership
 
-ROOT = Path(__file__).parents[2]
 EVERY_WRITE_ON_DISK = ("--appendonly", "yes", "--appendfsync", "always")
 CLAIM_SECONDS = 3.0
 """How long a frame stays with a silent worker."""
@@ -164,7 +163,7 @@ class Deployment:
         return "\n".join([f"backlog: {backlog}", *(program.state() for program in (*self.bots, *self.workers))])
 
     def _program(self, name: str) -> Program:
-        return Program(name, self.variables | {"PYTHONPATH": str(ROOT)}, self.folder / f"{name}.log")
+        return Program(name, self.variables, self.folder / f"{name}.log")
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from operator import attrgetter
 from random import Random
 
 from tests.fixtures.own_servers import OwnServer
@@ -207,21 +208,10 @@ def _network(name: str, proxy: Callable[[Deployment], Proxy]) -> dict[str, Fault
     }
 
 
-def _redis(site: Deployment) -> OwnServer:
-    return site.redis_server
-
-
-def _postgres(site: Deployment) -> OwnServer:
-    return site.postgres_server
-
-
-def _redis_proxy(site: Deployment) -> Proxy:
-    return site.redis_proxy
-
-
-def _postgres_proxy(site: Deployment) -> Proxy:
-    return site.postgres_proxy
-
+_redis: Callable[[Deployment], OwnServer] = attrgetter("redis_server")
+_postgres: Callable[[Deployment], OwnServer] = attrgetter("postgres_server")
+_redis_proxy: Callable[[Deployment], Proxy] = attrgetter("redis_proxy")
+_postgres_proxy: Callable[[Deployment], Proxy] = attrgetter("postgres_proxy")
 
 FAULTS: Mapping[str, Mapping[str, Fault]] = {
     "redis": {

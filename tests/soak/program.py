@@ -14,6 +14,7 @@ import psutil
 from tests.fixtures.polling import eventually
 from tracequeue_worker.embedded import guard
 
+ROOT = Path(__file__).parents[2]
 GUARDED = (sys.executable, "-I", "-S", guard.__file__, "", "SIGTERM")
 ENDING_SECONDS = 90.0
 """For a bot that has much to send to a Redis that is away, and for a worker with a frozen store."""
@@ -39,7 +40,7 @@ class Program:
         with self._log.open("ab") as output:
             self._guard = await asyncio.create_subprocess_exec(
                 *GUARDED, *command,
-                env=self._environment, stdin=asyncio.subprocess.PIPE, stdout=output, stderr=output,
+                cwd=ROOT, env=self._environment, stdin=asyncio.subprocess.PIPE, stdout=output, stderr=output,
                 start_new_session=True,
             )  # fmt: skip
         self._process = await eventually(self._found)
