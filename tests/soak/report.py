@@ -18,7 +18,8 @@ faults of three kinds hit them at the same time: Redis and the way to it, Postgr
 seed decides their order and their length.
 
 - Redis puts each command on disk before it answers (`appendfsync always`): what it confirmed outlives its death.
-- Settled frames are trimmed after {KEPT_SECONDS} s; a silent worker loses its frames to another after {CLAIM_SECONDS:.0f} s.
+- Settled frames are trimmed after {KEPT_SECONDS} s.
+- The frames of a worker that is silent for {CLAIM_SECONDS:.0f} s go to another.
 - Each bot writes down every event before it hands it over. It is killed by SIGKILL once what it handed over has left
   its memory, for Redis or for its disk; what a kill at any other moment takes stands in
   [guarantees.md](guarantees.md#how-much-a-killed-bot-loses).
