@@ -4,6 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.fixtures.stream import Stream
+from tracequeue_worker.trimmer import PAGE
 
 
 async def test_what_is_settled_goes_and_what_is_pending_or_unread_stays(stream: Stream) -> None:
@@ -18,7 +19,8 @@ async def test_what_is_settled_goes_and_what_is_pending_or_unread_stays(stream: 
 
     await worker.settle(second[1:])
     await worker.trimmer.trim()
-    assert (await stream.ids())[0] == second[0].id, "one pending entry holds what comes after it"
+    unread = (await worker.backlog()).unread
+    assert (await stream.ids())[:-unread] == [second[0].id], "one pending entry does not keep what comes after it"
 
     await worker.settle(second[:1])
     await worker.work()
@@ -34,6 +36,40 @@ async def test_a_group_without_anything_pending_keeps_what_it_has_not_read(strea
     unread = await stream.add(3)
     await worker.trimmer.trim()
     assert await stream.ids() == unread
+
+
+async def test_settled_frames_behind_pending_ones(stream: Stream) -> None:
+    """Over several pages, with two groups, and beside entries that others deleted."""
+    ours, theirs = stream.worker(), stream.worker(group="analytics")
+    await stream.add(10 * PAGE)
+    read, theirs_read = await ours.read_all(), await theirs.read_all()
+    kept = {entry.id for entry in (*read[:: PAGE - 1], *theirs_read[:: PAGE + 3])}
+    await ours.settle([entry for entry in read if entry.id not in kept])
+    await theirs.settle([entry for entry in theirs_read if entry.id not in kept])
+    unread = await stream.add(3)
+    await ours.trimmer.trim()
+    assert await stream.ids() == [*sorted(kept, key=_pair), *unread]
+    assert await ours.look() == await theirs.look() == 0
+
+    await ours.settle([entry for entry in read if entry.id in kept])
+    await theirs.settle([entry for entry in theirs_read if entry.id in kept])
+    await ours.trimmer.trim()
+    assert await stream.ids() == unread
+
+
+def _pair(entry_id: bytes) -> tuple[int, ...]:
+    return tuple(int(part) for part in entry_id.split(b"-"))
+
+
+async def test_settled_frames_behind_a_pending_one_have_their_time_too(stream: Stream, redis_client: Redis) -> None:
+    worker = stream.worker(keep_seconds=3_600)
+    seconds, _ = await redis_client.time()
+    ages = (7_200, 7_100, 7_000, 100, 90)
+    ids = [await redis_client.xadd(stream.key, {"body": b""}, id=f"{(seconds - age) * 1000}-0") for age in ages]
+    read = await worker.read_all()
+    await worker.settle(read[1:])
+    await worker.trimmer.trim()
+    assert await stream.ids() == [ids[0], *ids[3:]]
 
 
 async def test_history_is_kept_for_its_time(stream: Stream, redis_client: Redis) -> None:

@@ -16,6 +16,8 @@ AT_ONCE: Final = 10_000
 """Entries per call: a few milliseconds of the server's time."""
 CALLS: Final = 50
 """Per stream and round, so that a long history is trimmed within a few rounds."""
+PAGE: Final = 50
+"""Entries of which the bodies pass through memory at once."""
 PRESSURE: Final = 0.75
 """Share of `maxmemory` above which settled history goes, whatever its age."""
 PATIENCE_SECONDS: Final = 600
@@ -50,6 +52,8 @@ class Trimmer:
         self._report = report
         self._keep_seconds = keep_seconds
         self._script = client.register_script(load("stream_facts", "trim"))
+        self._sweep_script = client.register_script(load("stream_facts", "sweep"))
+        self._swept_to: dict[bytes, bytes] = {}
         self._said: set[tuple[str, str]] = set()
 
     async def trim(self) -> None:
@@ -58,6 +62,7 @@ class Trimmer:
             for _ in range(CALLS):
                 if not await self._trim(stream, self._keep_seconds):
                     break
+            await self._sweep(stream, self._keep_seconds)
         await self._relieve()
         self.holders = await read_holders(self._client, self._membership, self._keep_seconds)
         self._say(self.holders)
@@ -66,7 +71,9 @@ class Trimmer:
         """Give settled history back, oldest first, until memory is not short any more or nothing is left."""
         trimmed = 0
         while await self._memory_is_short():
-            step = sum([await self._trim(stream, 0) for stream in self._membership.streams])
+            streams = self._membership.streams
+            step = sum([await self._trim(stream, 0) for stream in streams])
+            step = step or sum([await self._sweep(stream, 0) for stream in streams])
             if not step:
                 break
             trimmed += step
@@ -78,12 +85,29 @@ class Trimmer:
 
     async def _trim(self, stream: bytes, keep_seconds: int) -> int:
         async with talking_to(self._client):
-            reply = await self._script(
-                keys=[stream, self._membership.tally(stream)], args=[self._membership.group, keep_seconds, AT_ONCE]
-            )
+            arguments: list[Any] = [self._membership.group, keep_seconds, AT_ONCE]
+            reply = await self._script(keys=self._keys(stream), args=arguments)
         trimmed = int(reply[0])
         self._report.trimmed += trimmed
         return trimmed
+
+    async def _sweep(self, stream: bytes, keep_seconds: int) -> int:
+        """Delete what is settled though something before it is pending. The next round goes on where this one ends."""
+        deleted = 0
+        for _ in range(CALLS):
+            start = self._swept_to.pop(stream, b"-")
+            arguments: list[Any] = [self._membership.group, keep_seconds, start, PAGE]
+            async with talking_to(self._client):
+                gone, following = await self._sweep_script(keys=self._keys(stream), args=arguments)
+            deleted += gone
+            if not following:
+                break
+            self._swept_to[stream] = following
+        self._report.trimmed += deleted
+        return deleted
+
+    def _keys(self, stream: bytes) -> list[Any]:
+        return [stream, self._membership.tally(stream)]
 
     async def _memory_is_short(self) -> bool:
         async with talking_to(self._client):
