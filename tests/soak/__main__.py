@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ def main() -> int:
     chosen = arguments()
     target: Path | None = chosen.pop("report")
     plan = Plan(**chosen)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     say(f"seed {plan.seed}")
     soak = Soak(plan, say)
     with tempfile.TemporaryDirectory(prefix="tracequeue-soak-", ignore_cleanup_errors=True) as folder:

@@ -174,6 +174,7 @@ async def deployed(plan: Plan, folder: Path) -> AsyncIterator[Deployment]:
         postgres = stack.enter_context(second_postgres(plan.servers, folder / "postgres"))
         redis_proxy, redis_url = await stack.enter_async_context(proxied(redis.url))
         postgres_proxy, database_url = await stack.enter_async_context(proxied(postgres.url))
+        (folder / "spool").mkdir(mode=0o700)
         variables = environment_of(
             redis_url=redis_url, database_url=database_url, spool_dir=folder / "spool",
             min_idle_ms=round(CLAIM_SECONDS * 1000), keep_stream_seconds=KEPT_SECONDS,
