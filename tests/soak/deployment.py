@@ -42,6 +42,8 @@ class Plan:
     """Spans a second of each bot."""
     calm: float = 7.0
     """Seconds between two faults of one kind of target, on average."""
+    patience: float = 400.0
+    """Seconds that all may take beyond the faults: ends a soak that is stuck."""
     servers: str = "embedded"
 
 

@@ -14,9 +14,6 @@ from tests.soak.faults import FAULTS, Fault
 from tests.soak.judge import Verdict, judge
 from tests.soak.program import Hangs
 
-HEALING_SECONDS = 400.0
-"""How long all may take beyond the time of the faults. Guards a soak that is stuck."""
-
 
 @dataclass
 class Soak:
@@ -34,7 +31,7 @@ class Soak:
         self._began = time.monotonic()
         async with deployed(self.plan, folder) as site:
             try:
-                async with asyncio.timeout(self.plan.seconds + HEALING_SECONDS):
+                async with asyncio.timeout(self.plan.seconds + self.plan.patience):
                     return await self._in_phases(site)
             except (TimeoutError, AssertionError, ExceptionGroup) as error:
                 raise Hangs(f"stuck in the phase '{self.phase}': {error!r}\n{await site.state()}") from error
@@ -47,9 +44,10 @@ class Soak:
         for bot in site.bots:
             await site.start_bot(bot)
         self._enter("faults")
+        end = time.monotonic() + self.plan.seconds
         async with asyncio.TaskGroup() as lanes:
             for target, faults in FAULTS.items():
-                lanes.create_task(self._attack(site, target, faults))
+                lanes.create_task(self._attack(site, target, faults, end))
         self._enter("stop the bots")
         await site.revive(*site.bots)
         for bot in site.bots:
@@ -66,10 +64,9 @@ class Soak:
         self._enter("judge")
         return await judge(site)
 
-    async def _attack(self, site: Deployment, target: str, faults: Mapping[str, Fault]) -> None:
+    async def _attack(self, site: Deployment, target: str, faults: Mapping[str, Fault], end: float) -> None:
         """One fault of a target after another, each kind once before any comes again."""
         chance = Random(f"{self.plan.seed} {target}")
-        end = self._began + self.plan.seconds
         while True:
             for name in chance.sample(list(faults), len(faults)):
                 pause = self.plan.calm * chance.uniform(0.5, 1.5)
@@ -87,7 +84,7 @@ class Soak:
         """What killed bots left is sent by whoever comes next."""
         if not site.spool_is_empty():
             await site.start_bot(site.bots[0], rate=0)
-            await eventually(site.spool_is_empty, HEALING_SECONDS)
+            await eventually(site.spool_is_empty, self.plan.patience)
             await site.stop(site.bots[0])
 
     async def _settle(self, site: Deployment) -> None:
@@ -95,7 +92,7 @@ class Soak:
             await site.revive(*site.workers)
             return await site.settled()
 
-        await eventually(settled, HEALING_SECONDS)
+        await eventually(settled, self.plan.patience)
 
     def _enter(self, phase: str) -> None:
         self.phase = phase
