@@ -1,12 +1,14 @@
 """Faults 27 and 28: entries that are no frame, and the same record twice."""
 
 import asyncio
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from tests.fixtures.foreign import Producer
-from tests.fixtures.frames import frame, ndjson, span
+from tests.fixtures.frames import frame, ndjson, span, started
 from tests.fixtures.oracle import Site
 from tests.fixtures.polling import eventually
 from tracequeue.frame import MAX_BODY_BYTES, zstd
@@ -60,6 +62,38 @@ async def test_all_of_them_while_a_bot_flows(site: Site) -> None:
             await eventually(lambda: report.dead_letters == len(ENTRIES))
         await eventually(site.settled)
     await site.assert_account_closes(bot, stranger, dead=len(ENTRIES))
+
+
+HOSTILE: list[Any] = [
+    "\0", "\ud800", "x" * 100_000, "a\0b\ud800", "", "\x1b[31m", "\u202e", "\N{COLLISION SYMBOL}" * 300,
+    "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59-14:00", 5, -1, 1.5, 2**63 - 1, 2**70, float("nan"), True, None, [], {"a": "\0"},
+]  # fmt: skip
+
+
+def sayings(hostile: Any) -> Iterator[Fields]:
+    """Frames that say this of themselves in every place: in the description, the account, the identities."""
+    text = str(hostile).encode("utf-8", "surrogatepass")[:100]
+    for name in ("service", "environment", "release", "host", "pid", "started_at", "other"):
+        yield frame(span(), meta=json.dumps({name: hostile}).encode())
+    for account in ({"emitted": hostile}, {"spooled": hostile}, {"lost": hostile}, {"lost": {str(hostile): 2**63 - 1}}):
+        yield frame(span(), acct=json.dumps(account).encode())
+    for event in (span(trace_id=hostile), span(span_id=hostile), started(trace_id=hostile), {"type": hostile}):
+        yield frame(event)
+        yield {b"body": ndjson(event)}
+    yield frame(span(), retry=json.dumps([hostile]).encode())
+    for name in (b"v", b"n", b"src", b"seq", b"enc"):
+        yield frame(span()) | {name: text}
+
+
+async def test_nothing_that_a_frame_says_of_itself_holds_the_worker(site: Site) -> None:
+    """It ends in the ledger and among the emitters, whose refusal would be nobody's in particular."""
+    producer = Producer(site.redis, site.prefix)
+    sent = [fields for hostile in HOSTILE for fields in sayings(hostile)]
+    for fields in sent:
+        await producer.put(fields)
+    report = await site.drain()
+    assert (report.frames, report.rows + report.dead_letters >= report.frames) == (len(sent), True)
+    assert await site.settled()
 
 
 async def test_the_same_id_twice_in_a_batch(site: Site) -> None:

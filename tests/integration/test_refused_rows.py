@@ -1,10 +1,12 @@
 """One record that Postgres refuses harms only itself."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from tests.fixtures.decoded import decoded, ended_row, indexes, span_row, started_row
+from tracequeue_worker.breaker import Breaker
 
 NUL = '{"text": "\\u0000"}'
 
@@ -94,3 +96,21 @@ async def test_the_contents_of_a_refused_row_are_in_no_error(sink):
     stored = await sink.write(frames)
     assert all(one.rejections for one in stored)
     assert secret not in repr([one.rejections for one in stored])
+
+
+async def test_frames_that_are_stored_already_are_not_judged_again(sink, database):
+    """A worker died between the commit and the acknowledgement: their dead letters are owed, however many they are."""
+    frames = [decoded(*(span_row(input_data=NUL) for _ in range(60))) for _ in range(4)]
+    await sink.write(frames)
+    again = await sink.write([*frames, decoded(span_row())], Breaker().left_out)
+    assert [(one.known, len(one.rejections)) for one in again] == [(True, 60)] * 4 + [(False, 0)]
+
+
+async def test_frames_that_are_to_be_held_are_left_out_and_nothing_of_them_is_stored(sink, database):
+    frames = [decoded(*(span_row(input_data=NUL) for _ in range(60)), span_row()) for _ in range(2)]
+    held = [replace(frames[0], seq=number, entry=decoded().entry) for number in (2, 3)]
+    stored = await sink.write([*frames, *held], lambda given: [number for number in (2, 3) if number < len(given)])
+    assert [one.frame for one in stored] == frames
+    assert [len(one.rejections) for one in stored] == [60, 60]
+    assert await database.fetchval("SELECT count(*) FROM pipeline_frames") == 2
+    assert await database.fetchval("SELECT count(*) FROM pipeline_spans") == 2
