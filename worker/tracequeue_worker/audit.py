@@ -16,6 +16,7 @@ from tracequeue_worker.read_models import EmitterAccount, Loss, Row
 from tracequeue_worker.rows import EPOCH
 from tracequeue_worker.sinks.batch import text
 from tracequeue_worker.spooled import spooled_frames
+from tracequeue_worker.strays import all_partitions, with_strays
 from tracequeue_worker.streams import Membership
 from tracequeue_worker.unsettled import UnsettledFrames
 from tracequeue_worker.waiting import PLACES, Place, WaitingFrame, WaitingFrames, add_up, ranges
@@ -63,9 +64,9 @@ async def audit_accounts(
 async def _on_the_way(client: Redis, membership: Membership, spool: Path | None) -> AsyncIterator[WaitingFrame]:
     """In the direction in which frames move, so that none is overtaken: the store is asked after all of it."""
     if spool is not None:
-        for frame in spooled_frames(spool, membership.partitions):
+        for frame in spooled_frames(spool, all_partitions(membership)):
             yield frame
-    async for frame in UnsettledFrames(client, membership).all():
+    async for frame in UnsettledFrames(client, await with_strays(client, membership)).all():
         yield frame
 
 

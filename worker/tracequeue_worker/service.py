@@ -31,6 +31,7 @@ from tracequeue_worker.report import WorkerReport
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.settle import Settler
 from tracequeue_worker.sinks.base import Sink
+from tracequeue_worker.strays import check_strays
 from tracequeue_worker.stream_losses import LossWatch
 from tracequeue_worker.streams import Membership
 from tracequeue_worker.trimmer import Trimmer
@@ -44,6 +45,7 @@ LOOK_SECONDS: Final = 2.0
 TRIM_SECONDS: Final = 2.0
 DEAD_LETTER_SECONDS: Final = 10.0
 POLICY_SECONDS: Final = 5.0
+STRAY_SECONDS: Final = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +159,7 @@ def _housekeeping(
             Chore("record", "recording losses in the store", LOOK_SECONDS, partial(losses.record, sink.record_losses)),
             Chore("trim", "trimming settled frames", TRIM_SECONDS, trimmer.trim),
             Chore("bound", "bounding dead letters", DEAD_LETTER_SECONDS, bounds.enforce),
+            Chore("strays", "reading every partition", STRAY_SECONDS, partial(check_strays, commands, membership)),
         ]
     )
 

@@ -16,6 +16,7 @@ from tracequeue_worker.errors import Fatal, LoginRefused, Transient
 from tracequeue_worker.preflight import OLDEST, named
 from tracequeue_worker.redis_client import command_client
 from tracequeue_worker.settings import WorkerSettings
+from tracequeue_worker.strays import cure, read_strays, shown_strays
 from tracequeue_worker.streams import Membership
 from tracequeue_worker.trimmer import PRESSURE, read_holders
 
@@ -164,6 +165,13 @@ async def _backlog(subject: Deployment) -> list[Finding]:
     return [_finding("backlog", "ok", f"frames waiting: {waiting}")]
 
 
+async def _other_partitions(subject: Deployment) -> list[Finding]:
+    """Whether bots send to streams that no worker reads."""
+    if strays := await read_strays(subject.client, subject.membership):
+        return [_finding("other partitions", "fail", shown_strays(strays), cure(strays))]
+    return [_finding("other partitions", "ok", f"frames wait nowhere but in our {len(subject.membership.streams)}")]
+
+
 async def _dead_letters(subject: Deployment) -> list[Finding]:
     letters = sum([await subject.client.xlen(subject.membership.dead(one)) for one in subject.membership.streams])
     if letters:
@@ -225,6 +233,7 @@ CHECKS: Final[dict[str, Check]] = {
     "rights": _rights,
     "group": _groups,
     "backlog": _backlog,
+    "other partitions": _other_partitions,
     "dead letters": _dead_letters,
     "streams": _streams,
     "workers": _consumers,
