@@ -36,7 +36,6 @@ def _impossible(membership: Membership, stream: bytes) -> Iterator[tuple[str | b
     group, dead = membership.group, membership.dead(stream)
     receipts, tally = membership.receipts(stream, NOBODY), membership.tally(stream)
     yield "XREADGROUP", "GROUP", group, NOBODY, "STREAMS", stream, NO_NUMBER
-    yield "XAUTOCLAIM", stream, group, NOBODY, NO_NUMBER, "0-0"
     yield "XCLAIM", stream, group, NOBODY, NO_NUMBER, "0-0"
     yield "XPENDING", stream, group
     yield "XACK", stream, group, "0-0"
