@@ -234,6 +234,13 @@ async def test_partitions_of_days_gone_by(site: Site) -> None:
     assert (await finding(site, "postgres", "partitions")).found == "none for today"
 
 
+async def test_partitions_are_found_whatever_the_planner_knows_of_the_catalog(site: Site) -> None:
+    await site.fetch("ANALYZE pg_class")
+    await site.fetch("ANALYZE pg_inherits")
+    partitions = await finding(site, "postgres", "partitions")
+    assert (partitions.verdict, partitions.found) == ("ok", "for today and 7 days more")
+
+
 @pytest.mark.parametrize(
     ("spoil", "found"),
     [
