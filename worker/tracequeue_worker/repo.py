@@ -113,9 +113,12 @@ class TraceRepo:
         query = statement(f"stats_by_{by}").format(conditions=where)
         return [Statistics(**_fields(row)) for row in await self._pool.fetch(query, *values)]
 
-    async def get_accounts(self) -> list[EmitterAccount]:
-        """The account of every emitter, and one of all frames without an emitter."""
-        return [emitter_account(row) for row in await self._pool.fetch(statement("accounts"), None, "")]
+    async def get_accounts(self, streams: str = "") -> list[EmitterAccount]:
+        """The account of every emitter, and one of all frames without an emitter.
+
+        Of those whose frames came over streams whose names begin so.
+        """
+        return [emitter_account(row) for row in await self._pool.fetch(statement("accounts"), None, streams)]
 
     async def get_losses(self, streams: str = "") -> list[Loss]:
         """What workers saw disappear before it was stored, from streams whose names begin so."""

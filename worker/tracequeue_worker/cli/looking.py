@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tracequeue.events import INT64
 from tracequeue_worker.cli.connections import repository
-from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, run, say, table
+from tracequeue_worker.cli.output import AsJson, Exit, counted, print_json, print_lines, run, say, table
 from tracequeue_worker.cli.times import moment
 from tracequeue_worker.cli.tree import duration, status_text, trace_document, trace_tree
 from tracequeue_worker.read_models import Span, Trace
@@ -65,7 +65,7 @@ def trace(
 
     found, spans = run(work)
     if found is None:
-        arrived = f", although {len(spans)} of its spans are" if spans else ""
+        arrived = f", but {counted(len(spans), 'span')} of it" if spans else ""
         say(f"trace {wanted} is not stored{arrived}", "yellow")
         raise typer.Exit(Exit.NO)
     if as_json:

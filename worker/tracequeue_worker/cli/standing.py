@@ -69,7 +69,7 @@ async def _look() -> Standing:
         return Standing(
             await read_backlog(client, membership),
             await repo.get_rate(),
-            await repo.get_accounts(),
+            await repo.get_accounts(membership.keys_begin),
             await repo.get_losses(membership.keys_begin),
             await read_holders(client, membership, settings.keep_stream_seconds),
             examine_here(emitter) if emitter.spool_dir else [],
