@@ -167,7 +167,9 @@ def test_a_damaged_segment_is_sent_as_far_as_it_can_be_and_its_loss_counted(
     assert not list(folder.path.iterdir())
 
 
-def test_what_is_no_segment_stays_where_it_is(tmp_path: Path, clock: Callable[[float], None]) -> None:
+def test_what_is_no_segment_stays_where_it_is(
+    tmp_path: Path, clock: Callable[[float], None], caplog: pytest.LogCaptureFixture
+) -> None:
     path = left_behind(tmp_path, frame(1))
     folder = path.parent
     named = path.name.rsplit("-", 1)[0]
@@ -177,6 +179,7 @@ def test_what_is_no_segment_stays_where_it_is(tmp_path: Path, clock: Callable[[f
     (folder / "notes.txt").write_text("mine")
     assert drained(Drain(folder_at(tmp_path), []), clock) == [1]
     assert len(list(folder.iterdir())) == 4
+    assert caplog.text.count(f"{named}-newer.spool (no file of this version's spool); it stays where it is") == 1
 
 
 def test_an_empty_file_is_removed_once_its_maker_must_be_dead(tmp_path: Path) -> None:

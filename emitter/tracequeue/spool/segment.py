@@ -97,8 +97,9 @@ def adopt(path: Path) -> Segment | None:
         if _ours(os.fstat(fd)) and _locked(fd) and os.fstat(fd).st_nlink:
             if os.pread(fd, len(FILE_HEAD), 0) == FILE_HEAD:
                 return Segment(path, fd, os.fstat(fd).st_size)
-            if not os.fstat(fd).st_size:
-                path.unlink()
+            if os.fstat(fd).st_size:
+                raise OSError("no file of this version's spool")
+            path.unlink()
     except OSError:
         os.close(fd)
         raise
