@@ -99,6 +99,7 @@ def test_a_spool_is_looked_at_where_it_is_named(command: Command, prefix: str, t
     nowhere = command("audit", "--spool", str(tmp_path / "nowhere"))
     assert nowhere.code == 3
     assert "nowhere cannot be read" in nowhere.err
+    assert command("audit", TRACEQUEUE_SPOOL_DIR=str(tmp_path / "not-needed-yet")).code == 0
 
 
 def test_a_partial_trace_says_why_in_the_list_and_in_the_tree(command: Command, redis_url: str, prefix: str) -> None:

@@ -30,7 +30,7 @@ def audit(
 
     async def work() -> Audit:
         settings = WorkerSettings.load()
-        folder = spool or EmitterSettings.from_environment().spool_dir
+        folder = spool or _own_spool()
         async with streams(settings) as (client, membership), database(settings) as pool:
             return await audit_accounts(client, membership, pool, spool=folder, only=emitter)
 
@@ -44,6 +44,12 @@ def audit(
         show_audit(found)
     if not found.closes:
         raise typer.Exit(Exit.NO)
+
+
+def _own_spool() -> Path | None:
+    """The folder of the bots here. None where nothing made them make it yet."""
+    folder = EmitterSettings.from_environment().spool_dir
+    return folder if folder is not None and folder.exists() else None
 
 
 def show_audit(found: Audit) -> None:
