@@ -66,7 +66,8 @@ async def test_all_of_them_while_a_bot_flows(site: Site) -> None:
 
 HOSTILE: list[Any] = [
     "\0", "\ud800", "x" * 100_000, "a\0b\ud800", "", "\x1b[31m", "\u202e", "\N{COLLISION SYMBOL}" * 300,
-    "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59-14:00", 5, -1, 1.5, 2**63 - 1, 2**70, float("nan"), True, None, [], {"a": "\0"},
+    "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59-14:00", 5, -1, 1.5, 2**63 - 1, 2**70,
+    float("nan"), True, None, [], {"a": "\0"},
 ]  # fmt: skip
 
 
