@@ -94,7 +94,7 @@ async def run(
             watch = Watch(commands, membership, pipeline.in_hand, min_idle_ms=settings.min_idle_ms)
             await closing.enter_async_context(monitored(pipeline, watch, settings, settings.health_port))
         with _signals(stop):
-            log.info("worker %s reads %d streams", settings.consumer, len(membership.streams))
+            log.info("worker %s reads, partitions: %d", settings.consumer, len(membership.streams))
             async with _kept(pipeline):
                 await _work(pipeline, stop, grace_seconds)
         with suppress(Transient, Fatal):

@@ -144,7 +144,7 @@ async def _groups(subject: Deployment) -> list[Finding]:
     if missing:
         found = f"group {membership.group} is not there yet on {', '.join(missing[:5])}"
         return [_finding("group", "warn", found, "start a worker: it makes the group, at the stream's beginning")]
-    return [_finding("group", "ok", f"group {membership.group} on {len(membership.streams)} streams")]
+    return [_finding("group", "ok", f"{membership.group}, partitions: {len(membership.streams)}")]
 
 
 async def _no_streams(subject: Deployment) -> list[str]:
