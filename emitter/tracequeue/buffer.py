@@ -12,6 +12,8 @@ from threading import RLock
 from typing import Protocol
 
 CHUNK_BYTES = 256 * 1024
+CHUNKS_AT_LEAST = 2
+"""Of a small bound: with many partitions each has little."""
 SPARE_CHUNKS = 4
 ORDINARY_SHARE = 0.75
 """How much of the bound is for everything. The rest is for what says how something ended: failed steps, trace ends."""
@@ -47,13 +49,14 @@ class Buffer:
 
     def __init__(self, capacity: int, wake: Callable[[], None]) -> None:
         self._capacity = capacity
+        self._chunk_bytes = max(1, min(CHUNK_BYTES, capacity // CHUNKS_AT_LEAST))
         self._wake = wake
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: the lines, counts and the lock belong to the process that forked."""
         self._lock = RLock()
-        self._open = Chunk(CHUNK_BYTES)
+        self._open = Chunk(self._chunk_bytes)
         self._closed = False
         self._full: deque[Chunk] = deque()
         self._spare: list[Chunk] = []
@@ -120,7 +123,7 @@ class Buffer:
             self._seal(Chunk(0))
 
     def recycle(self, chunk: Chunk) -> None:
-        if chunk.size == CHUNK_BYTES and len(self._spare) < SPARE_CHUNKS:
+        if chunk.size == self._chunk_bytes and len(self._spare) < SPARE_CHUNKS:
             chunk.used = chunk.events = 0
             chunk.room = chunk.size
             self._spare.append(chunk)
@@ -154,9 +157,9 @@ class Buffer:
 
     def _fresh(self, length: int) -> Chunk:
         """An empty chunk that holds at least one line of this length."""
-        if length > CHUNK_BYTES:
+        if length > self._chunk_bytes:
             return Chunk(length)
-        return self._spare.pop() if self._spare else Chunk(CHUNK_BYTES)
+        return self._spare.pop() if self._spare else Chunk(self._chunk_bytes)
 
     def _seal(self, fresh: Chunk) -> None:
         """Go on with another chunk. It is made before and swapped in by one step: making it may be interrupted."""

@@ -15,7 +15,7 @@ from tracequeue.spool import SYNC_SECONDS, Drain, Spooled
 from tracequeue.wire import Trip, Wire
 
 OUTBOX_FRAMES = 16
-"""Frames made ahead of what Redis accepted, per partition; the rest waits in the buffer, which counts its bytes."""
+"""Frames made ahead of what Redis accepted, of all partitions; the rest waits in the buffer, which counts its bytes."""
 HEARTBEAT_SECONDS = 10.0
 PATIENCE_SECONDS = 1.0
 """How long frames wait for Redis's answer before they go to disk too; then Redis may get them twice."""
@@ -92,7 +92,7 @@ class Delivery:
 
     def _fill(self) -> None:
         for lane in self.lanes:
-            lane.fill(OUTBOX_FRAMES, partial=True)
+            lane.fill(max(1, OUTBOX_FRAMES // len(self.lanes)), partial=True)
 
     def _heartbeat(self) -> None:
         """While traces are open and nothing else is sent, show that this emitter lives."""

@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from tests.fixtures.polling import eventually, eventually_sync
+from tests.fixtures.servers import free_port
 from tracequeue import EmitterSettings, TraceCollector, TraceContext, delivery, outage, span, traced_span
 from tracequeue import collector as process
 from tracequeue.frame import Frame, unpack
@@ -45,6 +46,22 @@ def frames(redis_url: str, prefix: str, partition: int = 0) -> list[Frame]:
 
 def events(redis_url: str, prefix: str, partition: int = 0) -> list[dict[str, Any]]:
     return [orjson.loads(line) for frame in frames(redis_url, prefix, partition) for line in frame.lines]
+
+
+async def test_with_many_partitions_no_more_is_made_ahead_than_with_one(prefix: str) -> None:
+    away = EmitterSettings(redis_url=f"redis://127.0.0.1:{free_port()}/0", prefix=prefix, partitions=32, linger_ms=1)
+    made = TraceCollector(away)
+    process.use(made)
+    try:
+        for failures in (2, 4):
+            for _ in range(400):
+                with TraceContext("learn"):
+                    pass
+            await eventually(lambda least=failures: made._publisher._delivery.outage._failures >= least)
+        assert {len(lane.outbox) for lane in made._lanes} == {1}
+    finally:
+        made.stop_sync(0.1)
+        process.use(None)
 
 
 async def test_events_arrive_in_numbered_frames_and_the_account_closes(

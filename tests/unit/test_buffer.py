@@ -59,6 +59,16 @@ def test_what_exceeds_the_bound_is_counted_with_its_reason_and_its_trace() -> No
     assert drained(made) == [line]
 
 
+def test_a_bound_below_a_chunk_is_kept_too() -> None:
+    """As with very many partitions, each of which has little."""
+    capacity = CHUNK_BYTES // 8
+    made, trace, line = buffer(capacity), Trace(), b"x" * 1023 + b"\n"
+    for _ in range(2 * CHUNK_BYTES // 1024):
+        made.append(line, trace)
+    assert made.pressed
+    assert capacity // 2 < len(b"".join(drained(made))) <= capacity
+
+
 def test_a_smaller_line_still_fits_where_a_larger_one_did_not() -> None:
     made, trace = buffer(CHUNK_BYTES), Trace()
     made.append(b"x" * (CHUNK_BYTES - 11) + b"\n", trace)
