@@ -13,7 +13,7 @@ import pytest
 
 from tests.fixtures.frames import frame, span, started
 from tests.fixtures.ledger import LedgerSink
-from tests.fixtures.oracle import Site
+from tests.fixtures.oracle import LONGEST_SECONDS, Site
 from tests.fixtures.polling import eventually
 from tests.fixtures.probing import Reply, ask
 from tests.fixtures.servers import free_port
@@ -277,7 +277,7 @@ async def test_ten_thousand_pipelines_and_people_make_not_one_series_more(site: 
                 for number in range(many * 100, many * 100 + 100)
             ]
             await site.redis.xadd(key, frame(*events, b"nonsense"))
-        assert await eventually(lambda: series(2 + 10_100)) == before
+        assert await eventually(lambda: series(2 + 10_100), LONGEST_SECONDS) == before
 
 
 async def test_a_drain_leaves_the_port_to_the_worker_that_has_it(site: Site) -> None:

@@ -48,11 +48,14 @@ def _impossible(membership: Membership, stream: bytes) -> Iterator[tuple[str | b
     for key in (stream, dead):
         yield "XLEN", key
         yield "XRANGE", key, "-", "-"
+        yield "XREVRANGE", key, "-", "-"
         yield "TYPE", key
+        yield "EXISTS", key
     yield "XADD", dead, "0-0", "reason", "none"
     yield "XDEL", dead, "0-0"
     yield "MEMORY", "USAGE", dead
     yield "SETBIT", receipts, NO_NUMBER, "1"
+    yield "GETBIT", receipts, "0"
     yield "EXPIRE", receipts, NO_NUMBER
     yield "HMGET", tally, "none"
     yield "HSET", tally, "odd", "number", "of"
