@@ -53,8 +53,8 @@ MUTANTS = [
     Mutant(
         "the dead letter is written before the acknowledgement",
         "worker/tracequeue_worker/lua/settle.lua",
-        "local function settle(id, receipts, number, letters)",
-        "local function settle(id, receipts, number, letters)\n  redis.call('XACK', stream, group, id)",
+        "local deliveries, wrong = deliveries_of(id)",
+        "local deliveries, wrong = deliveries_of(id) redis.call('XACK', stream, group, id)",
         ("tests/integration/test_settle.py -k 'another_type or out_of_memory'",),
     ),
     Mutant(
@@ -66,9 +66,9 @@ MUTANTS = [
     ),
     Mutant(
         "the group begins at the stream's beginning",
-        "worker/tracequeue_worker/reader.py",
-        'id="0"',
-        'id="$"',
+        "worker/tracequeue_worker/lua/create_group.lua",
+        "ARGV[1], '0', 'MKSTREAM'",
+        "ARGV[1], '$', 'MKSTREAM'",
         ("tests/integration/test_reader.py -k before_the_group",),
     ),
     Mutant(
@@ -77,6 +77,21 @@ MUTANTS = [
         "ORDER BY trace_id, span_id, staged_spans.start_time, frame, line",
         "ORDER BY frame, line",
         ("tests/integration/test_postgres_sink.py -k order_of_their_keys",),
+    ),
+    Mutant(
+        "a batch that failed is written again, not passed over",
+        "worker/tracequeue_worker/pipeline.py",
+        "                batch[0] = await self._without_suspects(batch[0])\n            raise\n",
+        "                batch[0] = await self._without_suspects(batch[0])\n"
+        "            del batch[: len(frames)]\n            return [Stored(frame) for frame in frames]\n",
+        ("tests/integration/test_service.py -k store_that_is_away_holds",),
+    ),
+    Mutant(
+        "only what every group has settled is trimmed",
+        "worker/tracequeue_worker/lua/trim.lua",
+        "if not boundary or before(id, boundary) then",
+        "if group.name == own then",
+        ("tests/integration/test_trimmer.py -k every_group_counts",),
     ),
 ]
 
