@@ -1,12 +1,10 @@
 """What an audit found of one emitter, and what that means in words."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
-from uuid import UUID
 
 from pydantic import Field, computed_field
 
-from tracequeue_worker.read_models import Row
+from tracequeue_worker.read_models import EmitterFigures, Row
 
 
 class MissingFrames(Row):
@@ -17,26 +15,12 @@ class MissingFrames(Row):
     last: int
 
 
-class AuditedEmitter(Row):
+class AuditedEmitter(EmitterFigures):
     """emitted = persisted + dead + dropped + spooled + in flight, and what of it is `unaccounted` for.
 
     `emitter_id` is None for all frames that came without an emitter: they announce nothing, so their account closes.
     """
 
-    emitter_id: UUID | None
-    service: str | None
-    environment: str | None
-    release: str | None
-    host: str | None
-    pid: int | None
-    started_at: datetime | None
-    last_seen: datetime | None
-    emitted: int
-    persisted: int
-    dead: int
-    conflicts: int
-    lost: dict[str, int] = Field(description="Events that the emitter dropped, by reason.")
-    ever_spooled: int
     spool_read: bool = Field(description="Whether a spool folder was looked at.")
     spooled: int = Field(description="Events on disk, in the folder that was looked at.")
     in_streams: int = Field(description="Events that are unread or pending.")

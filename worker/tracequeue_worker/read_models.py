@@ -87,8 +87,8 @@ class Statistics(Row):
     p99_ms: float
 
 
-class EmitterAccount(Row):
-    """What became of an emitter's events. `emitter_id` is None for all frames that came without an emitter.
+class EmitterFigures(Row):
+    """What is known of an emitter's events. `emitter_id` is None for all frames that came without an emitter.
 
     `dead` are events in dead letters; `conflicts` are frames among them that had the number of another one.
     """
@@ -107,6 +107,10 @@ class EmitterAccount(Row):
     conflicts: int
     lost: dict[str, int] = Field(description="Events that the emitter dropped, by reason.")
     ever_spooled: int = Field(description="Events that were ever on the emitter's disk.")
+
+
+class EmitterAccount(EmitterFigures):
+    """What became of an emitter's events, as the store says."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
