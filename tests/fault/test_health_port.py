@@ -4,9 +4,10 @@ import asyncio
 import os
 import shlex
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from subprocess import Popen
 
@@ -15,7 +16,7 @@ import yaml
 
 from tests.fixtures.command import Command
 from tests.fixtures.journal import Bot
-from tests.fixtures.oracle import Site
+from tests.fixtures.oracle import LONGEST_SECONDS, Site
 from tests.fixtures.own_servers import OwnServer
 from tests.fixtures.polling import eventually
 from tests.fixtures.probing import Reply, ask
@@ -33,7 +34,7 @@ async def becomes(port: int, path: str, status: int, *reasons: str) -> Reply:
         answer = await ask(port, path)
         return answer if answer.status == status and set(reasons) <= set(answer.reasons) else None
 
-    return await eventually(reply)
+    return await eventually(reply, LONGEST_SECONDS)
 
 
 @asynccontextmanager
@@ -150,8 +151,17 @@ async def test_a_port_that_is_taken_is_said_in_a_line(worker: tuple[int, "Popen[
     assert "choose another port" in answer.err.splitlines()[-1]
 
 
+def port_before_a_free_one() -> int:
+    """A free port, and so is the next."""
+    while True:
+        port = free_port()
+        with suppress(OSError, OverflowError), socket.socket() as next_one:
+            next_one.bind(("0.0.0.0", port + 1))
+            return port
+
+
 async def test_workers_of_up_take_ports_one_after_another(command: Command) -> None:
-    port = free_port()
+    port = port_before_a_free_one()
     process = command.start("up", "--workers", "2", TRACEQUEUE_HEALTH_PORT=str(port))
     try:
         await becomes(port, "/healthz", 200)
