@@ -1,5 +1,6 @@
 """`audit`: the account of every emitter, and what is missing from it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -56,18 +57,21 @@ def show_audit(found: Audit) -> None:
     """A table of the accounts, what does not close and why, and the verdict."""
     if found.emitters:
         print_lines(audit_table(found))
+    for reason in _reasons(found):
+        print_lines(Text(f"\n{reason}", style="red"))
+    print_lines(_verdict(found))
+
+
+def _reasons(found: Audit) -> Iterator[str]:
+    """Why it does not close: of each emitter, then of the streams."""
     for emitter in found.emitters:
         for reason in emitter.why:
-            print_lines(Text(f"{_name(emitter)}: {one_line(reason)}", style="red"))
+            yield f"{_name(emitter)}: {one_line(reason)}"
     for loss in found.losses:
-        print_lines(
-            Text(
-                f"{one_line(loss.stream)}: {counted(loss.frames, 'frame')} lost before a worker could store them "
-                f"({one_line(loss.reason)}), last seen {loss.last_detected:%Y-%m-%d %H:%M:%S} UTC",
-                style="red",
-            )
+        yield (
+            f"{one_line(loss.stream)}: {counted(loss.frames, 'frame')} lost before a worker could store them "
+            f"({one_line(loss.reason)}), last seen {loss.last_detected:%Y-%m-%d %H:%M:%S} UTC"
         )
-    print_lines(_verdict(found))
 
 
 def audit_table(found: Audit) -> Any:

@@ -59,7 +59,7 @@ def status(as_json: AsJson = False) -> None:
     print_lines("")
     print_lines(_account_table(standing.accounts))
     for line in _warnings(standing):
-        print_lines(line)
+        print_lines(Text("\n").append_text(line))
 
 
 async def _look() -> Standing:
