@@ -13,7 +13,7 @@ import pytest
 
 from tests.fixtures.frames import entry
 from tracequeue.keys import events_key
-from tracequeue_worker.dead_letter import dead_letters
+from tracequeue_worker.dead_letters.fields import dead_letters
 from tracequeue_worker.decoder import Decoder, TimeWindow
 from tracequeue_worker.records import Entry, SpanRow, TraceRow
 from tracequeue_worker.settings import WorkerSettings

@@ -22,7 +22,8 @@ from tests.fixtures.polling import eventually
 from tests.fixtures.probing import Reply, ask
 from tests.fixtures.proxy import proxied
 from tests.fixtures.servers import free_port
-from tracequeue_worker import health, redis_client
+from tracequeue_worker import redis_client
+from tracequeue_worker.health import verdicts
 
 COMPOSE = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())
 
@@ -53,7 +54,7 @@ async def well(site: Site, **changes: object) -> AsyncIterator[tuple[int, Bot]]:
 
 async def test_a_frozen_postgres_is_said_while_it_lasts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing fails for a minute then, because a statement may take so long: silence is what tells."""
-    monkeypatch.setattr(health, "UNANSWERED_SECONDS", 0.5)
+    monkeypatch.setattr(verdicts, "UNANSWERED_SECONDS", 0.5)
     async with proxied(site.database_url) as (proxy, url), well(site, database_url=url, stall_seconds=2) as (port, bot):
         proxy.freeze()
         bot.trace()

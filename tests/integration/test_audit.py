@@ -21,8 +21,8 @@ from tests.fixtures.polling import eventually
 from tests.fixtures.servers import free_port
 from tracequeue.keys import dead_key, events_key
 from tracequeue.spool.records import FILE_HEAD, next_record
-from tracequeue_worker.audit import Audit, audit_accounts
-from tracequeue_worker.audited import AuditedEmitter
+from tracequeue_worker.audit.accounting import Audit, audit_accounts
+from tracequeue_worker.audit.models import AuditedEmitter
 from tracequeue_worker.database import create_pool
 from tracequeue_worker.errors import Unreachable
 from tracequeue_worker.streams import Membership

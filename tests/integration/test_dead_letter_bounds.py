@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.fixtures.stream import Stream
-from tracequeue_worker.dead_letter_bounds import AT_ONCE, DeadLetterBounds
+from tracequeue_worker.dead_letters.bounds import AT_ONCE, DeadLetterBounds
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.streams import Membership
 

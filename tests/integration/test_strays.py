@@ -12,7 +12,7 @@ from tests.fixtures.servers import free_port
 from tracequeue import EmitterSettings
 from tracequeue.errors import SettingsError
 from tracequeue.keys import events_key
-from tracequeue_worker.audit import Audit, audit_accounts
+from tracequeue_worker.audit.accounting import Audit, audit_accounts
 from tracequeue_worker.database import create_pool
 from tracequeue_worker.doctor import Finding, examine
 from tracequeue_worker.errors import Fatal

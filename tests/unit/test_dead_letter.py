@@ -4,7 +4,7 @@ import pytest
 from backports import zstd
 
 from tests.fixtures.frames import entry, frame, ndjson, span
-from tracequeue_worker.dead_letter import LARGEST_BODY, LARGEST_FIELDS, dead_letters
+from tracequeue_worker.dead_letters.fields import LARGEST_BODY, LARGEST_FIELDS, dead_letters
 from tracequeue_worker.decoder import Decoder, TimeWindow
 from tracequeue_worker.records import Rejection
 from tracequeue_worker.settings import WorkerSettings

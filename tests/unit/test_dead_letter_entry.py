@@ -9,10 +9,10 @@ import pytest
 
 from tests.fixtures.frames import entry, frame, ndjson, span
 from tracequeue.frame import pack, unpack
-from tracequeue_worker.dead_letter import LARGEST_BODY, dead_letters
-from tracequeue_worker.dead_letter_entry import NotRetried, entry_again
-from tracequeue_worker.dead_letter_export import exported
-from tracequeue_worker.dead_letter_reader import ORIGINAL, DeadLetter, letter_of
+from tracequeue_worker.dead_letters.entry import NotRetried, entry_again
+from tracequeue_worker.dead_letters.export import exported
+from tracequeue_worker.dead_letters.fields import LARGEST_BODY, dead_letters
+from tracequeue_worker.dead_letters.reader import ORIGINAL, DeadLetter, letter_of
 from tracequeue_worker.decoder import Decoder, TimeWindow
 from tracequeue_worker.records import DecodedFrame, Entry, Rejection
 from tracequeue_worker.settings import WorkerSettings

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from fakeredis import FakeAsyncRedis
 
-from tracequeue_worker.dead_letter_reader import PAGE, DeadLetters
+from tracequeue_worker.dead_letters.reader import PAGE, DeadLetters
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.streams import Membership
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracequeue_worker.frame_numbers import FrameNumbers, in_both
+from tracequeue_worker.audit.frame_numbers import FrameNumbers, in_both
 
 NUMBERS = st.lists(st.integers(1, 40))
 

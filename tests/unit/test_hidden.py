@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tracequeue_worker.hidden import without_secrets
+from tracequeue_worker.dead_letters.hidden import without_secrets
 
 KEY = "sk-proj-0123456789abcdef0123"
 

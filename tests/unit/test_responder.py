@@ -12,8 +12,8 @@ import pytest
 from tests.fixtures.polling import eventually
 from tests.fixtures.probing import ask, exchange
 from tracequeue.errors import SettingsError
-from tracequeue_worker import responder
-from tracequeue_worker.responder import Answer, answering
+from tracequeue_worker.health import responder
+from tracequeue_worker.health.responder import Answer, answering
 
 FINE = Answer(HTTPStatus.OK, "text/plain", b"fine\n")
 ILL = Answer(HTTPStatus.SERVICE_UNAVAILABLE, "application/json", b"{}")

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from tracequeue.events import SpanEvent, TraceEnded, TraceStarted
-from tracequeue_worker.accounts import emitter_account
+from tracequeue_worker.audit.stored import emitter_account
 from tracequeue_worker.database import transaction
 from tracequeue_worker.read_models import Cursor, EmitterAccount, Loss, Span, Statistics, Trace
 from tracequeue_worker.records import DAY, SpanRow, TraceRow

@@ -14,14 +14,15 @@ from redis.asyncio import Redis
 from tracequeue_worker.batcher import Batcher
 from tracequeue_worker.breaker import Breaker
 from tracequeue_worker.cancellation import leave_if_cancelled
-from tracequeue_worker.dead_letter_bounds import DeadLetterBounds
+from tracequeue_worker.dead_letters.bounds import DeadLetterBounds
 from tracequeue_worker.decoder import Decoder, TimeWindow
 from tracequeue_worker.drain import Drain
 from tracequeue_worker.errors import Fatal, Transient
+from tracequeue_worker.health.monitoring import monitored
+from tracequeue_worker.health.watch import Watch
 from tracequeue_worker.housekeeping import Chore, Housekeeping
 from tracequeue_worker.lease import InFlight, Lease
 from tracequeue_worker.losses import Losses
-from tracequeue_worker.monitoring import monitored
 from tracequeue_worker.pipeline import Pipeline
 from tracequeue_worker.preflight import check_policy, check_redis
 from tracequeue_worker.reader import BLOCK_MS, Reader
@@ -35,7 +36,6 @@ from tracequeue_worker.strays import check_strays
 from tracequeue_worker.stream_losses import LossWatch
 from tracequeue_worker.streams import Membership
 from tracequeue_worker.trimmer import Trimmer
-from tracequeue_worker.watch import Watch
 
 GRACE_SECONDS: Final = 8.0
 """For finishing what is in flight after a signal; Docker kills after ten."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from tracequeue_worker.dead_letter import Fields, dead_letters
+from tracequeue_worker.dead_letters.fields import Fields, dead_letters
 from tracequeue_worker.errors import Fatal, Transient
 from tracequeue_worker.lua import load
 from tracequeue_worker.records import Stored

@@ -9,8 +9,8 @@ import typer
 from rich.text import Text
 
 from tracequeue.settings import EmitterSettings
-from tracequeue_worker.audit import Audit, audit_accounts
-from tracequeue_worker.audited import AuditedEmitter
+from tracequeue_worker.audit.accounting import Audit, audit_accounts
+from tracequeue_worker.audit.models import AuditedEmitter
 from tracequeue_worker.cli.connections import database, streams
 from tracequeue_worker.cli.output import AsJson, Exit, counted, print_json, print_lines, run, say, table
 from tracequeue_worker.printable import one_line

@@ -14,8 +14,8 @@ from rich.text import Text
 from tracequeue_worker.cli.connections import streams
 from tracequeue_worker.cli.dead_letter_selection import Everything, LetterId, OfGroup, OfReason, none_found, selected
 from tracequeue_worker.cli.output import AsJson, Exit, counted, own_name, print_json, run, say, talk
-from tracequeue_worker.dead_letter_export import exported
-from tracequeue_worker.dead_letter_reader import DeadLetters, Groups, Selection
+from tracequeue_worker.dead_letters.export import exported
+from tracequeue_worker.dead_letters.reader import DeadLetters, Groups, Selection
 from tracequeue_worker.errors import WorkerError
 from tracequeue_worker.settings import WorkerSettings
 

@@ -9,8 +9,8 @@ from rich.progress import Progress, TextColumn
 from tracequeue_worker.cli.connections import streams
 from tracequeue_worker.cli.dead_letter_selection import Everything, LetterId, OfGroup, OfReason, none_found, selected
 from tracequeue_worker.cli.output import AsJson, Exit, counted, print_json, run, say, talk
-from tracequeue_worker.dead_letter_reader import DeadLetter, DeadLetters, Selection
-from tracequeue_worker.dead_letter_retry import Campaign, Fates, Retry
+from tracequeue_worker.dead_letters.reader import DeadLetter, DeadLetters, Selection
+from tracequeue_worker.dead_letters.retry import Campaign, Fates, Retry
 from tracequeue_worker.errors import Fatal, Transient
 from tracequeue_worker.settings import WorkerSettings
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tracequeue_worker.dead_letter_reader import Selection
+from tracequeue_worker.dead_letters.reader import Selection
 
 LETTER_ID = re.compile(r"(\d{1,4}:)?\d{1,19}-\d{1,19}")
 

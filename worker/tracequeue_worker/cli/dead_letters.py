@@ -12,8 +12,8 @@ from tracequeue_worker.cli.connections import streams
 from tracequeue_worker.cli.dead_letter_selection import checked_id
 from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, run, say, table
 from tracequeue_worker.cli.times import clock_time
-from tracequeue_worker.dead_letter_reader import DeadLetter, DeadLetters, Group
-from tracequeue_worker.hidden import without_secrets
+from tracequeue_worker.dead_letters.hidden import without_secrets
+from tracequeue_worker.dead_letters.reader import DeadLetter, DeadLetters, Group
 from tracequeue_worker.printable import one_line, printable
 from tracequeue_worker.settings import WorkerSettings
 

@@ -18,10 +18,10 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from tracequeue_worker import migrate as migrations
-from tracequeue_worker.audit import Audit, audit_accounts
+from tracequeue_worker.audit.accounting import Audit, audit_accounts
 from tracequeue_worker.backlog import read_backlog
 from tracequeue_worker.database import create_pool
-from tracequeue_worker.dead_letter_reader import DeadLetter, DeadLetters
+from tracequeue_worker.dead_letters.reader import DeadLetter, DeadLetters
 from tracequeue_worker.embedded import servers, to_start
 from tracequeue_worker.embedded.workers import WorkerProcess, environment_of, worker_processes
 from tracequeue_worker.errors import WorkerError

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from tracequeue.errors import FrameRejected
 from tracequeue.frame import unpack
-from tracequeue_worker.hidden import without_secrets
+from tracequeue_worker.dead_letters.hidden import without_secrets
 from tracequeue_worker.redis_client import talking_to
 from tracequeue_worker.streams import Membership
 

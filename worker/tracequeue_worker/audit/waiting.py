@@ -10,8 +10,8 @@ import orjson
 
 from tracequeue.errors import FrameRejected
 from tracequeue.frame import MAX_EVENTS, Account, account_of, identity
+from tracequeue_worker.audit.frame_numbers import FrameNumbers
 from tracequeue_worker.foreign import clean
-from tracequeue_worker.frame_numbers import FrameNumbers
 
 Place: TypeAlias = Literal["disk", "stream"]
 PLACES: Final[tuple[Place, Place]] = ("disk", "stream")

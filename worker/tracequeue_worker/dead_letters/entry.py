@@ -4,8 +4,8 @@ from typing import Final
 
 import orjson
 
-from tracequeue_worker.dead_letter import HISTORY, Fields
-from tracequeue_worker.dead_letter_reader import DeadLetter
+from tracequeue_worker.dead_letters.fields import HISTORY, Fields
+from tracequeue_worker.dead_letters.reader import DeadLetter
 from tracequeue_worker.errors import WorkerError
 
 INCOMPLETE: Final = (

@@ -7,8 +7,8 @@ from typing import Final
 
 from tracequeue_worker.backoff import Patience
 from tracequeue_worker.errors import Fatal
+from tracequeue_worker.health.watch import Watch
 from tracequeue_worker.pipeline import Pipeline
-from tracequeue_worker.watch import Watch
 
 UNANSWERED_SECONDS: Final = 10.0
 """A server that has not answered for so long is in trouble, though nothing has failed yet."""

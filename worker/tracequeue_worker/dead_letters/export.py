@@ -4,7 +4,7 @@ import base64
 import json
 from typing import Any
 
-from tracequeue_worker.dead_letter_reader import DeadLetter
+from tracequeue_worker.dead_letters.reader import DeadLetter
 
 FORMAT = "tracequeue dead letter, version 1"
 

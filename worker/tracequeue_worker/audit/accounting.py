@@ -9,17 +9,17 @@ from uuid import UUID
 import asyncpg
 from redis.asyncio import Redis
 
-from tracequeue_worker.accounts import StoredAccounts, stored_accounts
-from tracequeue_worker.audited import AuditedEmitter, MissingFrames
-from tracequeue_worker.frame_numbers import Range, in_both
+from tracequeue_worker.audit.frame_numbers import Range, in_both
+from tracequeue_worker.audit.models import AuditedEmitter, MissingFrames
+from tracequeue_worker.audit.spooled import spooled_frames
+from tracequeue_worker.audit.stored import StoredAccounts, stored_accounts
+from tracequeue_worker.audit.unsettled import UnsettledFrames
+from tracequeue_worker.audit.waiting import PLACES, Place, WaitingFrame, WaitingFrames, add_up, ranges
 from tracequeue_worker.read_models import EmitterAccount, Loss, Row
 from tracequeue_worker.rows import EPOCH
 from tracequeue_worker.sinks.batch import text
-from tracequeue_worker.spooled import spooled_frames
 from tracequeue_worker.strays import all_partitions, with_strays
 from tracequeue_worker.streams import Membership
-from tracequeue_worker.unsettled import UnsettledFrames
-from tracequeue_worker.waiting import PLACES, Place, WaitingFrame, WaitingFrames, add_up, ranges
 
 SILENT_AFTER = timedelta(minutes=5)
 """An emitter that was heard of within this time may still have events in its hands."""

@@ -6,10 +6,10 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from tracequeue_worker.audit.waiting import WaitingFrame
 from tracequeue_worker.lua import load
 from tracequeue_worker.redis_client import talking_to
 from tracequeue_worker.streams import Membership
-from tracequeue_worker.waiting import WaitingFrame
 
 PENDING_PAGE = 1_000
 PENDING_CHUNK = 50

@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from tracequeue.keys import dead_key, events_key
-from tracequeue_worker.dead_letter_entry import NotRetried, entry_again
-from tracequeue_worker.dead_letter_reader import DeadLetter
+from tracequeue_worker.dead_letters.entry import NotRetried, entry_again
+from tracequeue_worker.dead_letters.reader import DeadLetter
 from tracequeue_worker.lua import load
 from tracequeue_worker.redis_client import script_failure, talking_to
 from tracequeue_worker.streams import Membership

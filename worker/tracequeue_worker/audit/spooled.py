@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tracequeue.spool.records import FILE_HEAD, next_record
+from tracequeue_worker.audit.waiting import WaitingFrame
 from tracequeue_worker.errors import Unreachable
-from tracequeue_worker.waiting import WaitingFrame
 
 
 def spooled_frames(folder: Path, partitions: Mapping[bytes, int]) -> Iterator[WaitingFrame]:

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-from tracequeue_worker.health import Health, Verdict
-from tracequeue_worker.metrics import CONTENT_TYPE, Metrics
+from tracequeue_worker.health.metrics import CONTENT_TYPE, Metrics
+from tracequeue_worker.health.responder import Answer, answering
+from tracequeue_worker.health.verdicts import Health, Verdict
+from tracequeue_worker.health.watch import Watch
 from tracequeue_worker.pipeline import Pipeline
-from tracequeue_worker.responder import Answer, answering
 from tracequeue_worker.settings import WorkerSettings
-from tracequeue_worker.watch import Watch
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from tracequeue_worker.frame_numbers import Range
+from tracequeue_worker.audit.frame_numbers import Range
+from tracequeue_worker.audit.waiting import Place
 from tracequeue_worker.read_models import EmitterAccount, Loss
 from tracequeue_worker.sql import statement
-from tracequeue_worker.waiting import Place
 
 WaitingRange = tuple[UUID, Place, int, int, int]
 """Emitter, place, partition, first and last number."""

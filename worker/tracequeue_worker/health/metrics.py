@@ -16,8 +16,8 @@ from prometheus_client.registry import Collector
 
 from tracequeue_worker.backlog import Backlog
 from tracequeue_worker.errors import Fatal
+from tracequeue_worker.health.watch import Sight, Watch
 from tracequeue_worker.pipeline import Pipeline
-from tracequeue_worker.watch import Sight, Watch
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 REASON: Final = re.compile(r"[a-z_]{1,30}|store:[0-9A-Z]{5}")

@@ -1,0 +1,1 @@
+"""Dead letters: what one says, how they are read, sent again, exported, and bounded."""
