@@ -93,6 +93,13 @@ MUTANTS = [
         "if group.name == own then",
         ("tests/integration/test_trimmer.py -k every_group_counts",),
     ),
+    Mutant(
+        "a consumer with entries pending is never removed",
+        "worker/tracequeue_worker/lua/remove_consumers.lua",
+        "wanted and consumer.pending == 0 and",
+        "wanted and",
+        ("tests/integration/test_reclaimer.py -k 'silent_consumers_go_only or leaving_removes'",),
+    ),
 ]
 
 

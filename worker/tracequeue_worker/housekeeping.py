@@ -21,13 +21,14 @@ class Chore:
         self._work = work
 
     async def run(self) -> None:
-        """Until cancelled. A defect ends this chore alone, and is logged whole."""
+        """Until cancelled. A defect ends this chore alone, is logged whole, and stays its trouble."""
         try:
             while True:
                 await self.patience.until_done(self._work)
                 await asyncio.sleep(self._seconds * random.uniform(0.75, 1.25))  # noqa: S311  # workers out of step
-        except Exception:
-            log.exception("no longer %s: a defect, please report it", self.patience.what)
+        except Exception as defect:
+            log.exception("no longer %s", self.patience.what)
+            self.patience.failed(Fatal(f"{type(defect).__name__}: a defect, report it, and restart the worker"))
 
     async def once(self) -> None:
         try:
