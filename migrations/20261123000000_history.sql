@@ -1,0 +1,131 @@
+-- Replays: how far each has come and what it found, written in the transactions of the rows they cover. And what the
+-- ledger said of frames whose rows there were pruned.
+
+CREATE TABLE IF NOT EXISTS public.pipeline_replays (
+    replay_id uuid PRIMARY KEY,
+    source text NOT NULL,
+    selection text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz
+);
+
+COMMENT ON TABLE public.pipeline_replays IS
+    'One row per replay: what is read (without secrets), and which of it. Whoever starts an unfinished one again goes on with it.';
+
+CREATE UNIQUE INDEX IF NOT EXISTS pipeline_replays_unfinished
+    ON public.pipeline_replays (source, selection) WHERE finished_at IS NULL;
+
+CREATE TABLE IF NOT EXISTS public.pipeline_replay_parts (
+    replay_id uuid NOT NULL,
+    part text NOT NULL,
+    position text NOT NULL,
+    frames bigint NOT NULL DEFAULT 0,
+    events bigint NOT NULL DEFAULT 0,
+    written bigint NOT NULL DEFAULT 0,
+    present bigint NOT NULL DEFAULT 0,
+    dead jsonb NOT NULL DEFAULT '{}',
+    PRIMARY KEY (replay_id, part)
+);
+
+COMMENT ON TABLE public.pipeline_replay_parts IS
+    'The checkpoints: up to where a part of the source (a partition, a file) is stored, and what was read of it so far.';
+COMMENT ON COLUMN public.pipeline_replay_parts.present IS 'Events whose row was there already.';
+COMMENT ON COLUMN public.pipeline_replay_parts.dead IS 'Events that are refused, by reason.';
+
+CREATE TABLE IF NOT EXISTS public.pipeline_replay_days (
+    replay_id uuid NOT NULL,
+    day date NOT NULL,
+    kind text NOT NULL CONSTRAINT pipeline_replay_days_kind CHECK (kind IN ('spans', 'starts', 'ends')),
+    source_rows bigint NOT NULL,
+    source_digest numeric NOT NULL,
+    target_rows bigint NOT NULL,
+    target_digest numeric NOT NULL,
+    different bigint NOT NULL,
+    PRIMARY KEY (replay_id, day, kind)
+);
+
+COMMENT ON TABLE public.pipeline_replay_days IS
+    'What a replay read, beside what stands under the same keys in this database: counts, and sums of the hashes of the rows.';
+
+CREATE TABLE IF NOT EXISTS public.pipeline_replay_numbers (
+    replay_id uuid NOT NULL,
+    emitter_id uuid NOT NULL,
+    partition integer NOT NULL,
+    numbers int8multirange NOT NULL,
+    PRIMARY KEY (replay_id, emitter_id, partition)
+);
+
+COMMENT ON TABLE public.pipeline_replay_numbers IS 'Which frames of each emitter a replay has read.';
+
+CREATE TABLE IF NOT EXISTS public.pipeline_settled (
+    emitter_id uuid NOT NULL,
+    partition integer NOT NULL,
+    numbers int8multirange NOT NULL,
+    events bigint NOT NULL,
+    dead bigint NOT NULL,
+    PRIMARY KEY (emitter_id, partition)
+);
+
+COMMENT ON TABLE public.pipeline_settled IS
+    'The ledger of long ago: the frame numbers that retention took out of pipeline_frames, and their events together.';
+
+-- Repeatable: gives roles that were made after the migrations their rights too. `tracequeue migrate` calls it each time.
+CREATE OR REPLACE FUNCTION public.pipeline_apply_access() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    relation regclass;
+    verb text;
+    member name;
+BEGIN
+    FOREACH relation IN ARRAY ARRAY[
+        'public.pipeline_traces', 'public.pipeline_spans', 'public.pipeline_frames', 'public.pipeline_emitters',
+        'public.pipeline_conflicts', 'public.pipeline_losses', 'public.pipeline_settled', 'public.pipeline_replays',
+        'public.pipeline_replay_parts', 'public.pipeline_replay_days', 'public.pipeline_replay_numbers'
+    ]::regclass[] LOOP
+        PERFORM public.pipeline_allow(relation, 'tracequeue_writer', 'SELECT');
+        PERFORM public.pipeline_allow(relation, 'tracequeue_writer', 'INSERT');
+        PERFORM public.pipeline_allow(relation, 'tracequeue_reader', 'SELECT');
+        FOREACH verb IN ARRAY ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] LOOP
+            PERFORM public.pipeline_allow(relation, 'service_role', verb);
+        END LOOP;
+    END LOOP;
+    FOREACH relation IN ARRAY ARRAY[
+        'public.pipeline_traces', 'public.pipeline_emitters', 'public.pipeline_replays',
+        'public.pipeline_replay_parts', 'public.pipeline_replay_days', 'public.pipeline_replay_numbers'
+    ]::regclass[] LOOP
+        PERFORM public.pipeline_allow(relation, 'tracequeue_writer', 'UPDATE');
+    END LOOP;
+    PERFORM public.pipeline_allow('public.pipeline_frames', 'tracequeue_writer', 'UPDATE', '(dead)');
+    PERFORM public.pipeline_allow('public.pipeline_replay_numbers', 'tracequeue_writer', 'DELETE');
+    FOR member IN
+        SELECT rolname FROM pg_roles WHERE rolname IN ('tracequeue_writer', 'tracequeue_reader', 'service_role')
+    LOOP
+        -- A replay looks whether its target is of this version.
+        PERFORM public.pipeline_allow('public.pipeline_migrations', member, 'SELECT');
+        EXECUTE format('GRANT SELECT ON public.pipeline_trace_status TO %I', member);
+        IF member <> 'tracequeue_reader' THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION public.pipeline_ensure_partition(date) TO %I', member);
+        END IF;
+        IF NOT has_schema_privilege(member, 'public', 'USAGE') THEN
+            EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', member);
+        END IF;
+        IF member = 'tracequeue_writer' AND NOT has_database_privilege(member, current_database(), 'TEMPORARY') THEN
+            EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO %I', current_database(), member);
+        END IF;
+    END LOOP;
+END
+$$;
+
+DO $$
+DECLARE
+    relation regclass;
+BEGIN
+    FOREACH relation IN ARRAY ARRAY[
+        'public.pipeline_settled', 'public.pipeline_replays', 'public.pipeline_replay_parts',
+        'public.pipeline_replay_days', 'public.pipeline_replay_numbers'
+    ]::regclass[] LOOP
+        PERFORM public.pipeline_seal(relation);
+    END LOOP;
+    PERFORM public.pipeline_apply_access();
+END
+$$;

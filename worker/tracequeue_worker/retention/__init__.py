@@ -1,0 +1,1 @@
+"""What is old enough goes: whole partitions, and the ledger of frames that nothing can deliver again."""
