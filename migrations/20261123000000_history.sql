@@ -101,7 +101,9 @@ BEGIN
         SELECT rolname FROM pg_roles WHERE rolname IN ('tracequeue_writer', 'tracequeue_reader', 'service_role')
     LOOP
         -- A replay looks whether its target is of this version.
-        PERFORM public.pipeline_allow('public.pipeline_migrations', member, 'SELECT');
+        IF to_regclass('public.pipeline_migrations') IS NOT NULL THEN
+            PERFORM public.pipeline_allow('public.pipeline_migrations', member, 'SELECT');
+        END IF;
         EXECUTE format('GRANT SELECT ON public.pipeline_trace_status TO %I', member);
         IF member <> 'tracequeue_reader' THEN
             EXECUTE format('GRANT EXECUTE ON FUNCTION public.pipeline_ensure_partition(date) TO %I', member);

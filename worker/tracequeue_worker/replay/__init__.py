@@ -1,1 +1,1 @@
-"""What still holds events, stored again in any database: source -> selection -> the sink, with checkpoints -> report."""
+"""Events stored again from whatever still holds them: source -> selection -> sink, with checkpoints -> report."""

@@ -1,4 +1,4 @@
-"""What the ledger of another database says, on its way into this one: so the account of old emitters closes here too."""
+"""What the ledger of another database says, on its way into this one: so its accounts close here too."""
 
 from dataclasses import dataclass, field
 from typing import Any
