@@ -4,12 +4,16 @@ import os
 import secrets
 import socket
 from datetime import date
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import Any, Final, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tracequeue.settings import KeyPrefix, PartitionCount, checked_redis_url, checked_url, settings_error
+
+ARCHIVE_GROUP: Final = "archive"
+"""The consumer group under which workers with `archive_dir` read the streams a second time."""
 
 
 def _default_consumer() -> str:
@@ -49,6 +53,8 @@ class WorkerSettings(BaseSettings):
     """Events that start more than this many days ahead are dead letters (`time_range`)."""
     keep_stream_seconds: int = Field(default=86_400, ge=0)
     """How long settled frames stay in Redis, for replays and for looking; less while its memory is short."""
+    archive_dir: Path | None = None
+    """Folder into which all frames are written before they are trimmed; without it nothing is archived."""
     dead_letter_bytes: int = Field(default=256 * 1024 * 1024, ge=1)
     """Of Redis memory, for the dead letters of each partition. Beyond, the oldest are dropped."""
     dead_letter_seconds: int = Field(default=30 * 86_400, ge=1)
@@ -68,6 +74,13 @@ class WorkerSettings(BaseSettings):
             return cls(**given)
         except ValidationError as error:
             raise _named(error, given) from None
+
+    @field_validator("group")
+    @classmethod
+    def _not_the_archive(cls, group: str) -> str:
+        if group == ARCHIVE_GROUP:
+            raise ValueError(f"must be another name: the group {ARCHIVE_GROUP} is the archive's")
+        return group
 
     @field_validator("past_limit", mode="before")
     @classmethod

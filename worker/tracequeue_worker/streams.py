@@ -1,11 +1,11 @@
 """Which streams a worker reads, and as whom."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from tracequeue.keys import dead_key, events_key, receipts_key, tally_key
-from tracequeue_worker.settings import WorkerSettings
+from tracequeue_worker.settings import ARCHIVE_GROUP, WorkerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,10 @@ class Membership:
     def of(cls, settings: WorkerSettings) -> Self:
         streams = {events_key(settings.prefix, number).encode(): number for number in range(settings.partitions)}
         return cls(settings.group, settings.consumer, settings.prefix, streams)
+
+    def to_archive(self) -> Self:
+        """The same consumer in the group that archives."""
+        return replace(self, group=ARCHIVE_GROUP)
 
     @property
     def streams(self) -> list[bytes]:
