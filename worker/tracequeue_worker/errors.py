@@ -46,3 +46,7 @@ class Unreachable(WorkerError):
 
 class LoginRefused(Unreachable):
     """The server is there, and refuses us: a wrong password, no such user or database."""
+
+
+class Damaged(WorkerError):
+    """A file cannot be read on: cut short, altered, or of another kind. The text says which, where, and what to do."""

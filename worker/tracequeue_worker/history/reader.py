@@ -1,0 +1,111 @@
+"""Reads a file of history, trusting nothing in it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, BinaryIO, Final
+
+from tracequeue_worker.errors import Damaged
+from tracequeue_worker.history.blocks import Block, read_block
+from tracequeue_worker.history.file_format import Header, Trailer, read_object
+
+CURE: Final = "take a whole copy of this file and run the same command again"
+NOT_ENDED: Final = "it has no last line, so it was cut short, or never finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records of a block, as they are once its checksum held. `end` is where the next block begins."""
+
+    values: list[dict[str, Any]]
+    start: int
+    end: int
+
+
+class HistoryReader:
+    """`name` is what people call the file, `open_file` opens it anew. Closes what it opens."""
+
+    def __init__(self, name: str, open_file: Callable[[], BinaryIO]) -> None:
+        self.name = name
+        self._open = open_file
+
+    def header(self) -> Header:
+        """Raises `Damaged`, also where the file cannot be opened."""
+        with self._reading() as file:
+            return Header.read(_first(file).content.partition(b"\n")[0])
+
+    def size(self) -> int:
+        """Bytes of the file. Raises `Damaged`."""
+        with self._reading() as file:
+            return file.seek(0, 2)
+
+    def blocks(self, after: int = 0) -> Iterator[Records]:
+        """The records behind an offset, one block at a time. What is before it is looked at too, so that the digest of
+        the whole file is known to hold at the end. Raises `Damaged`, and no record of the block was handed out then.
+        """
+        with self._reading() as file:
+            block: Block | None = _first(file)
+            counted = Counted()
+            while block:
+                values = counted.add(block)
+                if block.start < after < block.end:
+                    raise Damaged(f"no block begins at byte {after}, where it was read up to: this is another file")
+                if block.start >= after and values:
+                    yield Records(values, block.start, block.end)
+                block = read_block(file, block.end)
+            if not counted.ended:
+                raise Damaged(NOT_ENDED)
+
+    @contextmanager
+    def _reading(self) -> Iterator[BinaryIO]:
+        try:
+            with self._open() as file:
+                yield file
+        except Damaged as damage:
+            raise Damaged(f"{self.name}: {damage}: {CURE}") from None
+        except OSError as error:
+            raise Damaged(f"{self.name}: {error.strerror or error}: {CURE}") from None
+
+
+class Counted:
+    """What was read of a file, to compare with its last line."""
+
+    def __init__(self) -> None:
+        self.records = -1
+        """The first line is none."""
+        self.ended = False
+        self._digest = sha256()
+
+    def add(self, block: Block) -> list[dict[str, Any]]:
+        """The records of a block. Raises `Damaged`."""
+        if self.ended:
+            raise Damaged(f"something follows its last line, at byte {block.start}")
+        values = list(map(read_object, block.content[:-1].split(b"\n")))
+        if "end" in values[-1]:
+            self._end(Trailer.read(values.pop()), block.content, len(values))
+        else:
+            self._digest.update(block.content)
+            self.records += len(values)
+        return values[1:] if block.start == 0 else values
+
+    def _end(self, trailer: Trailer, content: bytes, records: int) -> None:
+        """The digest is of everything before the last line."""
+        self._digest.update(content[: content.rfind(b"\n", 0, -1) + 1])
+        self.records += records
+        if (self.records, self._digest.hexdigest()) != (trailer.records, trailer.sha256):
+            raise Damaged(
+                f"its last line speaks of {trailer.records} records with another digest: blocks were taken out, put in "
+                "or exchanged"
+            )
+        self.ended = True
+
+
+def _first(file: BinaryIO) -> Block:
+    try:
+        block = read_block(file, 0)
+    except Damaged as damage:
+        raise Damaged(f"{damage}, so it is damaged from its beginning, or no file of tracequeue's") from None
+    if block is None:
+        raise Damaged("it is empty")
+    return block

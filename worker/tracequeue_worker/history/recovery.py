@@ -1,0 +1,85 @@
+"""Takes over the unfinished file of a writer that died: what it had written whole is kept, and can be finished."""
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+from time import time
+from typing import Final
+
+from tracequeue_worker.errors import Damaged
+from tracequeue_worker.history.blocks import read_block
+from tracequeue_worker.history.file_format import PARTIAL, SUFFIX, Header, Trailer, read_object
+from tracequeue_worker.history.frame_records import measure
+from tracequeue_worker.history.tally import Tally
+from tracequeue_worker.history.writer import HistoryWriter
+
+UNREADABLE: Final = ".unreadable"
+EMPTY_SECONDS: Final = 60.0
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """The unfinished files of frames in a folder, oldest first, whoever writes them. Raises `OSError`."""
+    return sorted(folder.glob(f"frames-*{SUFFIX}{PARTIAL}"))
+
+
+def recover(path: Path) -> HistoryWriter | None:
+    """Go on with an unfinished file of frames, cut to its last whole block. None where its writer is alive, and where
+    nothing was in it: then it is removed. One that cannot be read at all is set aside. Raises `OSError`."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        writer = _recovered(path, fd) if _locked(fd, path) else None
+    except BaseException:
+        os.close(fd)
+        raise
+    if writer is None:
+        os.close(fd)
+    return writer
+
+
+def _locked(fd: int, path: Path) -> bool:
+    """Whether the lock is ours, and the file still there: its writer may have finished it meanwhile."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(fd).st_ino == path.stat().st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _recovered(path: Path, fd: int) -> HistoryWriter | None:
+    tally, size, header = Tally(), 0, None
+    with suppress(Damaged), os.fdopen(os.dup(fd), "rb") as file:
+        while block := read_block(file, size):
+            lines = block.content[:-1].split(b"\n")
+            if header is None:
+                header = Header.read(lines.pop(0))
+            _count(lines, tally)
+            if not tally.ended:
+                tally.digest.update(block.content)
+            size = block.end
+    if header is None or size == 0 or header.tracequeue != "frames":
+        _set_aside(path, os.fstat(fd))
+        return None
+    os.ftruncate(fd, size)
+    return HistoryWriter(path.with_name(path.name.removesuffix(PARTIAL)), fd, header, tally, size)
+
+
+def _count(lines: list[bytes], tally: Tally) -> None:
+    """All of a block, or nothing. A crash may have left the last line before the file was renamed. Raises `Damaged`."""
+    records = list(map(read_object, lines))
+    if records and "end" in records[-1]:
+        Trailer.read(records.pop())
+        tally.ended = True
+    for events, at in list(map(measure, records)):
+        tally.count(events, at)
+
+
+def _set_aside(path: Path, status: os.stat_result) -> None:
+    """Nothing of it can be read. An empty one may be about to be written, by a process that has no lock on it yet."""
+    if status.st_size:
+        path.rename(path.with_suffix(UNREADABLE))
+    elif time() - status.st_mtime > EMPTY_SECONDS:
+        path.unlink()
