@@ -75,14 +75,14 @@ async def _check_stream(client: Redis, key: str) -> None:
 
 def named(url: str, error: RedisError | OSError) -> Fatal | Unreachable:
     """What went wrong with the server of a URL, and the cure; without user and password."""
-    server, said = f"Redis at {_address(url)}", str(error).rstrip(".")
+    server, said = f"Redis at {address_of(url)}", str(error).rstrip(".")
     if classify(error) is Fatal:
         return Fatal(f"{server} refuses us: {said}: check user, password and rights in TRACEQUEUE_REDIS_URL")
     cure = tls_cure(error, "ssl_ca_certs") or "start it, or check TRACEQUEUE_REDIS_URL"
     return Unreachable(f"{server} cannot be reached: {said}: {cure}")
 
 
-def _address(url: str) -> str:
+def address_of(url: str) -> str:
     """Where the server is, without user and password."""
     parts = urlsplit(url)
     try:

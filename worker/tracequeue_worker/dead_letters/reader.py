@@ -134,13 +134,33 @@ class DeadLetters:
 
     async def all(self) -> AsyncIterator[DeadLetter]:
         """Every letter that is there now, oldest first within a partition; none that is written meanwhile."""
-        last = {partition: await self._last(key) for partition, key in self._keys.items()}
-        for partition, key in self._keys.items():
-            start = "-"
-            while page := await self._page(key, start, last[partition]):
-                for entry_id, fields in page:
-                    yield self._letter(partition, entry_id, fields)
-                start = f"({page[-1][0].decode()}"
+        last = {partition: await self.last(partition) for partition in self.partitions}
+        for partition in self.partitions:
+            async for letter in self.between(partition, None, last[partition]):
+                yield letter
+
+    @property
+    def partitions(self) -> list[int]:
+        return list(self._keys)
+
+    async def count(self, partition: int) -> int:
+        """How many letters there are."""
+        async with talking_to(self._client):
+            return int(await self._client.xlen(self._keys[partition]))
+
+    async def last(self, partition: int) -> str:
+        """The entry id of the newest letter; where there is none, one that no letter has."""
+        async with talking_to(self._client):
+            newest: Any = await self._client.xrevrange(self._keys[partition], count=1)
+        return newest[0][0].decode() if newest else "0-0"
+
+    async def between(self, partition: int, after: str | None, last: str) -> AsyncIterator[DeadLetter]:
+        """Letters behind one entry id up to another, with this, oldest first."""
+        start = "-" if after is None else f"({after}"
+        while page := await self._page(self._keys[partition], start, last):
+            for entry_id, fields in page:
+                yield self._letter(partition, entry_id, fields)
+            start = f"({page[-1][0].decode()}"
 
     async def chosen(self, selection: Selection) -> AsyncIterator[DeadLetter]:
         """The letters of a selection, as `all` gives them."""
@@ -171,12 +191,6 @@ class DeadLetters:
                 ids = entry_ids[start : start + DELETED_AT_ONCE]
                 deleted += await self._client.xdel(self._keys[partition], *ids)
         return deleted
-
-    async def _last(self, key: str) -> str:
-        """The id of the newest letter; where there is none, one that no letter has."""
-        async with talking_to(self._client):
-            newest: Any = await self._client.xrevrange(key, count=1)
-        return newest[0][0].decode() if newest else "0-0"
 
     async def _page(self, key: str, start: str, end: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
         async with talking_to(self._client):
