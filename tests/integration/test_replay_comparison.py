@@ -157,7 +157,7 @@ async def test_a_running_trace_with_other_content_is_different(target: Target) -
     await target.write(start)
     await target.connection.execute("UPDATE pipeline_traces SET pipeline_name = 'forged', status = NULL")
     await target.connection.execute(
-        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.pipeline_name := ''forged''; RETURN NEW; END'"
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$"
     )
     await target.connection.execute(
         "CREATE TRIGGER keep BEFORE UPDATE ON pipeline_traces FOR EACH ROW EXECUTE FUNCTION keep()"
