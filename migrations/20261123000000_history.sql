@@ -18,7 +18,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS pipeline_replays_unfinished
 CREATE TABLE IF NOT EXISTS public.pipeline_replay_parts (
     replay_id uuid NOT NULL,
     part text NOT NULL,
-    position text NOT NULL,
+    position text NOT NULL DEFAULT '',
+    done bigint NOT NULL DEFAULT 0,
     frames bigint NOT NULL DEFAULT 0,
     events bigint NOT NULL DEFAULT 0,
     written bigint NOT NULL DEFAULT 0,
@@ -29,6 +30,7 @@ CREATE TABLE IF NOT EXISTS public.pipeline_replay_parts (
 
 COMMENT ON TABLE public.pipeline_replay_parts IS
     'The checkpoints: up to where a part of the source (a partition, a file) is stored, and what was read of it so far.';
+COMMENT ON COLUMN public.pipeline_replay_parts.done IS 'How much of the part that is: entries, or bytes of a file.';
 COMMENT ON COLUMN public.pipeline_replay_parts.present IS 'Events whose row was there already.';
 COMMENT ON COLUMN public.pipeline_replay_parts.dead IS 'Events that are refused, by reason.';
 
@@ -63,11 +65,59 @@ CREATE TABLE IF NOT EXISTS public.pipeline_settled (
     numbers int8multirange NOT NULL,
     events bigint NOT NULL,
     dead bigint NOT NULL,
+    stream text NOT NULL DEFAULT '',
     PRIMARY KEY (emitter_id, partition)
 );
 
 COMMENT ON TABLE public.pipeline_settled IS
     'The ledger of long ago: the frame numbers that retention took out of pipeline_frames, and their events together.';
+
+-- Looks the name up as rows of the catalog: a cast to regclass may answer from before a lock was waited for.
+CREATE OR REPLACE FUNCTION public.pipeline_has_partition(partition_name text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT FROM pg_inherits
+        JOIN pg_class ON pg_class.oid = inhrelid
+        JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        WHERE relname = partition_name AND nspname = 'pipeline_parts' AND NOT inhdetachpending
+    )
+$$;
+
+-- Makes the partitions of one UTC day, and says whether there was anything to make; as before, and of a day whose partition
+-- retention has begun to detach too: the detaching is ended, and the partition attached again with what is in it. That
+-- waits for transactions that still read it; at most for so long that nobody waits behind it, then try again.
+CREATE OR REPLACE FUNCTION public.pipeline_ensure_partition(day date) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    parent text;
+    child text;
+    patience text := current_setting('lock_timeout');
+    made boolean := false;
+BEGIN
+    FOREACH parent IN ARRAY ARRAY['pipeline_spans', 'pipeline_traces'] LOOP
+        child := parent || to_char(day, '_YYYYMMDD');
+        CONTINUE WHEN public.pipeline_has_partition(child);
+        PERFORM pg_advisory_xact_lock(hashtextextended('tracequeue.partitions', 0));
+        CONTINUE WHEN public.pipeline_has_partition(child);
+        IF EXISTS (
+            SELECT FROM pg_inherits
+            WHERE inhrelid = to_regclass(format('pipeline_parts.%I', child)) AND inhdetachpending
+        ) THEN
+            PERFORM set_config('lock_timeout', '200ms', true);
+            EXECUTE format('ALTER TABLE public.%I DETACH PARTITION pipeline_parts.%I FINALIZE', parent, child);
+            PERFORM set_config('lock_timeout', patience, true);
+        END IF;
+        EXECUTE format('CREATE TABLE IF NOT EXISTS pipeline_parts.%I (LIKE public.%I INCLUDING ALL)', child, parent);
+        PERFORM public.pipeline_seal(format('pipeline_parts.%I', child)::regclass);
+        EXECUTE format(
+            'ALTER TABLE public.%I ATTACH PARTITION pipeline_parts.%I FOR VALUES FROM (%L) TO (%L)',
+            parent, child, day || ' 00:00:00+00', (day + 1) || ' 00:00:00+00'
+        );
+        made := true;
+    END LOOP;
+    RETURN made;
+END
+$$;
 
 -- Repeatable: gives roles that were made after the migrations their rights too. `tracequeue migrate` calls it each time.
 CREATE OR REPLACE FUNCTION public.pipeline_apply_access() RETURNS void
