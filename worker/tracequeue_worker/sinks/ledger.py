@@ -29,13 +29,18 @@ class Entered:
     stored: list[Stored]
     new: list[int]
     known: list[int]
-    """Frames that stand for their key and whose rows are there already."""
+    """Frames that stand for their key and of which nothing is to be written."""
+    repaired: list[int]
+    """Frames that stand for their key, are known, and are written again as far as something is missing."""
     conflicting: list[int]
     """Frames with the number of another one."""
 
 
-async def enter(connection: Connection, batch: Batch) -> Entered:
-    """Enter the batch. Raises `Transient` where the ledger was pruned at the same moment."""
+async def enter(connection: Connection, batch: Batch, *, repairing: bool = False) -> Entered:
+    """Enter the batch. Raises `Transient` where the ledger was pruned at the same moment.
+
+    When `repairing`, frames that are known are written again like retried ones, and all that is refused is told.
+    """
     new_keys = await _insert(connection, batch)
     known_keys = batch.firsts.keys() - new_keys
     entries = {
@@ -52,15 +57,18 @@ async def enter(connection: Connection, batch: Batch) -> Entered:
         if not frame.retry and entries[key_of(frame)].digest != frame.digest
     ]
     await _note_conflicts(connection, [batch.frames[number] for number in conflicting])
-    retried = await _retry(connection, batch)
+    known = {batch.firsts[key] for key in known_keys}
+    repaired = known.difference(conflicting) if repairing else set()
+    retried = await _retry(connection, batch, repaired, repairing)
     stored = [
-        retried[number] if frame.retry else _outcome(batch, number, entries[key_of(frame)], new_keys)
+        retried[number] if number in retried else _outcome(batch, number, entries[key_of(frame)], new_keys)
         for number, frame in enumerate(batch.frames)
     ]
     return Entered(
         stored,
         new=[number for key, number in batch.firsts.items() if key in new_keys],
-        known=[batch.firsts[key] for key in known_keys],
+        known=sorted(known - repaired),
+        repaired=sorted(repaired),
         conflicting=conflicting,
     )
 
@@ -105,34 +113,37 @@ def _facts(frame: DecodedFrame) -> tuple[Any, ...]:
     return (*key_of(frame), frame.digest, stream, entry_id, frame.events)
 
 
-async def _retry(connection: Connection, batch: Batch) -> dict[int, Stored]:
+async def _retry(connection: Connection, batch: Batch, repaired: Collection[int], repairing: bool) -> dict[int, Stored]:
     """Take retried events out of `dead`; those that are refused again go back in, with the new reason.
 
     A frame that the ledger does not have (another database, or pruned) is stored as far as it is retried, and makes no
-    entry: the entry belongs to the whole frame.
+    entry: the entry belongs to the whole frame. Only entries with dead events can change, so only these are locked.
     """
-    if not batch.retried:
+    numbers = (*batch.retried, *repaired)
+    if not numbers:
         return {}
-    keys = {key_of(batch.frames[number]) for number in batch.retried}
-    entries = await _fetch(connection, "frames_locked", keys)
-    outcomes = {number: _retried(batch, number, entries) for number in batch.retried}
-    changed = [(*key, _to_json(entry.dead)) for key, entry in sorted(entries.items())]
+    entries = await _fetch(connection, "frames_known", {key_of(batch.frames[number]) for number in numbers})
+    entries |= await _fetch(connection, "frames_locked", [key for key, entry in entries.items() if entry.dead])
+    before = {key: entry.dead for key, entry in entries.items()}
+    outcomes = {number: _retried(batch, number, entries, repairing) for number in numbers}
+    changed = [(*key, _to_json(entry.dead)) for key, entry in sorted(entries.items()) if entry.dead != before[key]]
     if changed:
         await connection.execute(statement("frames_set_dead"), *zip(*changed, strict=True))
     return outcomes
 
 
-def _retried(batch: Batch, number: int, entries: dict[Key, LedgerEntry]) -> Stored:
+def _retried(batch: Batch, number: int, entries: dict[Key, LedgerEntry], repairing: bool) -> Stored:
+    """A repaired frame is retried with all its events."""
     frame = batch.frames[number]
     rejections = batch.rejections[number]
     entry = entries.get(key_of(frame))
     if entry is None:
         return Stored(frame, rejections, earlier=frame.entry.id)
     whole = any(one.index is None for one in entry.dead)
-    retried = {one.index for one in entry.dead if one.index is None or one.index in frame.retry}
+    retried = {one.index for one in entry.dead if one.index is None or not frame.retry or one.index in frame.retry}
     again = [one for one in rejections if whole or one.index in retried]
     entry.dead = [one for one in entry.dead if one.index not in retried] + again
-    return Stored(frame, again, known=not retried, earlier=frame.entry.id)
+    return Stored(frame, rejections if repairing else again, known=not retried, earlier=frame.entry.id)
 
 
 async def _fetch(connection: Connection, name: str, keys: Iterable[Key]) -> dict[Key, LedgerEntry]:

@@ -13,7 +13,8 @@ from tracequeue_worker.losses import Loss
 from tracequeue_worker.records import DecodedFrame, Rejection, Stored
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.sinks.base import LeftOut, none_left_out
-from tracequeue_worker.sinks.batch import Batch, StagedRow
+from tracequeue_worker.sinks.batch import Batch, Key, StagedRow
+from tracequeue_worker.sinks.companion import Companion
 from tracequeue_worker.sinks.draft import Draft
 from tracequeue_worker.sinks.emitters import merge_accounts
 from tracequeue_worker.sinks.isolation import find_refused
@@ -32,11 +33,15 @@ from tracequeue_worker.sql import statement
 
 
 class PostgresSink:
-    """Writes frames under the role `tracequeue_writer`. `deadline` is how many seconds one statement may take."""
+    """Writes frames under the role `tracequeue_writer`. `deadline` is how many seconds one statement may take.
 
-    def __init__(self, settings: WorkerSettings, *, deadline: float = DEADLINE) -> None:
+    One that is `repairing` does not trust the ledger: of frames that it knows, whatever rows are lost are stored again.
+    """
+
+    def __init__(self, settings: WorkerSettings, *, deadline: float = DEADLINE, repairing: bool = False) -> None:
         self._settings = settings
         self._deadline = deadline
+        self._repairing = repairing
         self._pool: asyncpg.Pool | None = None
         self._partitions = Partitions()
         self.span_conflicts = 0
@@ -45,10 +50,15 @@ class PostgresSink:
         """Connect. Raises `Unreachable`, or `Fatal` where the schema is missing."""
         self._pool = await create_pool(self._settings, role="tracequeue_writer", deadline=self._deadline)
 
-    async def write(self, frames: Sequence[DecodedFrame], left_out: LeftOut = none_left_out) -> list[Stored]:
-        """Store a batch; see `sinks.base.Sink`. Raises `Transient` and `Fatal`."""
+    async def write(
+        self,
+        frames: Sequence[DecodedFrame],
+        left_out: LeftOut = none_left_out,
+        companion: Companion | None = None,
+    ) -> list[Stored]:
+        """Store a batch; see `sinks.base.Sink`. Raises `Transient` and `Fatal`, and what the companion raises."""
         with self._failing():
-            return await self._write(Draft(frames), left_out)
+            return await self._write(Draft(frames), left_out, companion)
 
     async def find_suspects(self, frame: DecodedFrame) -> list[Rejection]:
         """See `sinks.base.Sink`. Raises `Transient` and `Fatal`."""
@@ -91,13 +101,13 @@ class PostgresSink:
                 raise
             raise failure(error) from error
 
-    async def _write(self, draft: Draft, left_out: LeftOut) -> list[Stored]:
+    async def _write(self, draft: Draft, left_out: LeftOut, companion: Companion | None) -> list[Stored]:
         """Every round either ends, or takes refused rows out, or makes a partition that was dropped, and that once."""
         await self._partitions.ensure(self._connections, draft.batch.days())
         remade, most = False, 1
         while True:
             try:
-                return draft.outcome(await self._commit(draft.batch))
+                return draft.outcome(await self._commit(draft.batch, companion))
             except Poison as poison:
                 await self._isolate(draft, poison, most)
                 draft.leave_out(left_out)
@@ -109,12 +119,14 @@ class PostgresSink:
                 self._partitions.forget()
                 await self._partitions.ensure(self._connections, draft.batch.days())
 
-    async def _commit(self, batch: Batch) -> list[Stored]:
+    async def _commit(self, batch: Batch, companion: Companion | None = None) -> list[Stored]:
         """The order keeps locks short and always the same: see docs/architecture.md."""
         conflicts = 0
         async with self._attempt() as connection:
             await stage(connection, batch.spans, batch.traces)
-            entered = await enter(connection, batch)
+            if companion:
+                await companion.begin(connection)
+            entered = await enter(connection, batch, repairing=self._repairing)
             if entered.known:
                 await withdraw(connection, entered.known)
                 batch.withdraw(entered.known)
@@ -122,7 +134,9 @@ class PostgresSink:
                 conflicts = await conflicting_spans(connection)
             if batch.traces:
                 await merge_traces(connection, batch.different_traces)
-            heard = (*entered.new, *entered.conflicting)
+            if companion:
+                await companion.finish(connection, entered.stored)
+            heard = (*entered.new, *entered.repaired, *entered.conflicting)
             await merge_accounts(connection, [batch.frames[number] for number in heard])
         self.span_conflicts += conflicts
         return entered.stored
@@ -133,15 +147,17 @@ class PostgresSink:
         Few at first: once it is seen who is refused everything, there is no need to try all of it.
         """
         batch = draft.batch
-        async with acquired(self._connections) as connection:
-            stored = await known(connection, batch)
-        if draft.empty(stored):
+        if not self._repairing and draft.empty(await self._known(batch)):
             return
         refused = await find_refused(batch.spans, self._try_spans, most)
         refused = refused or await find_refused(batch.traces, self._try_traces, most)
         if not refused:
             raise Fatal(f"the store refuses the batch, but none of its rows: {poison} ({poison.code})")
         draft.refuse(refused)
+
+    async def _known(self, batch: Batch) -> set[Key]:
+        async with acquired(self._connections) as connection:
+            return await known(connection, batch)
 
     async def _try_spans(self, rows: Sequence[StagedRow]) -> None:
         async with self._attempt(rehearsal=True) as connection:
