@@ -11,7 +11,9 @@ import pytest
 
 from tests.fixtures.decoded import ended_row, span_row, started_row
 from tracequeue.ids import new_trace_id
+from tracequeue_worker.replay.comparison import compare, running_traces
 from tracequeue_worker.repo import TraceRepo
+from tracequeue_worker.rows import microseconds
 from tracequeue_worker.sinks.staging import conflicting_spans, insert_spans, merge_traces, stage
 from tracequeue_worker.sql import statement
 
@@ -188,6 +190,76 @@ async def test_rows_that_come_again_lock_the_partitions_of_their_days_only(fille
             assert await conflicting_spans(filled) == 0
             counts.append(await filled.fetchval(LOCKED))
     assert sorted(counts)[:-1] == [2] * 9
+
+
+async def stage_what_is_stored(connection: asyncpg.Connection, day: int) -> None:
+    """The spans of a day, and their traces, as a batch that comes again."""
+    rows = await connection.fetch(
+        "SELECT trace_id::text, span_id, start_time FROM pipeline_spans "
+        "WHERE start_time >= current_date - $1::int AND start_time < current_date - $1::int + 1",
+        day,
+    )
+    starts = [microseconds(row["start_time"]) for row in rows]
+    spans = [
+        (0, *span_row(line, trace_id=row["trace_id"], span_id=row["span_id"], start_time=start, end_time=start))
+        for line, (row, start) in enumerate(zip(rows, starts, strict=True))
+    ]
+    traces = [
+        (0, *make(line, trace_id=row["trace_id"], start_time=start), None, None, None, None)
+        for line, (row, start) in enumerate(zip(rows, starts, strict=True))
+        for make in (started_row, ended_row)
+    ]
+    await stage(connection, spans, traces)
+
+
+@pytest.mark.parametrize("kind", ["spans", "starts", "ends"])
+async def test_a_batch_is_compared_by_keys_on_its_day_only(filled, kind):
+    """Though as many rows are staged as the day has, for which the server would read all of it."""
+    explaining = Explaining(filled)
+    more = [(), ()] if kind == "ends" else []
+    async with filled.transaction():
+        await stage_what_is_stored(filled, day=3)
+        (times,) = await filled.fetch(statement("staged_times").format(table="staged_spans"))
+        query = statement("replay_days_add").format(compared=statement(f"replay_compared_{kind}"))
+        await explaining.fetch(query, UUID(int=1), kind, [0], *times.values(), *more)
+    scans = of(explaining.plans[0], "pipeline_spans_") + of(explaining.plans[0], "pipeline_traces_")
+    assert len(scans) == 1
+    assert scans[0]["Node Type"] == "Index Scan"
+    assert rows_read(scans) == scans[0]["Actual Loops"] > 1000
+
+
+async def test_traces_that_are_about_to_end_are_looked_up_by_keys_on_their_day_only(filled):
+    explaining = Explaining(filled)
+    async with filled.transaction():
+        await stage_what_is_stored(filled, day=3)
+        (times,) = await filled.fetch(statement("staged_times").format(table="staged_traces"))
+        await explaining.fetch(statement("replay_traces_running"), *times.values())
+    (scan,) = of(explaining.plans[0], "pipeline_traces_")
+    assert scan["Node Type"] == "Index Scan"
+
+
+async def test_comparing_locks_the_partitions_of_the_days_of_the_batch_only(filled):
+    trace, span = ended_row(), span_row()
+    counts = []
+    for _ in range(10):
+        async with filled.transaction():
+            await stage(filled, [(0, *span)], [(0, *trace, None, None, None, None)])
+            running = await running_traces(filled)
+            await compare(filled, UUID(int=1), [0], running)
+            counts.append(await filled.fetchval(LOCKED))
+    assert counts == [3] * 10
+
+
+async def test_only_the_holes_are_looked_up_in_the_ledger(filled):
+    await filled.execute(
+        "INSERT INTO pipeline_frames (emitter_id, partition, seq, digest, stream, entry_id, events) "
+        "SELECT $$00000000-0000-0000-0000-000000000001$$, 0, n, '', 's', '1-1', 1 FROM generate_series(1, 20000) AS n; "
+        "INSERT INTO pipeline_replay_numbers VALUES ($$00000000-0000-0000-0000-000000000009$$, "
+        "$$00000000-0000-0000-0000-000000000001$$, 0, '{[1,100),[110,20001)}'); ANALYZE pipeline_frames"
+    )
+    explaining = Explaining(filled)
+    assert await explaining.fetch(statement("replay_gaps"), UUID(int=9), False) == []
+    assert rows_read(of(explaining.plans[0], "pipeline_frames")) == 10
 
 
 async def test_no_partition_has_an_index_that_no_query_here_names(database):

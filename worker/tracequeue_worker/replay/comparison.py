@@ -12,6 +12,9 @@ from uuid import UUID
 from tracequeue_worker.database import Connection
 from tracequeue_worker.sql import statement
 
+FOR_THESE_TIMES = "SET LOCAL plan_cache_mode = force_custom_plan"
+"""A plan for any times would lock the partitions of all days."""
+
 Running = Sequence[tuple[UUID, datetime]]
 """Ids and starts of traces."""
 
@@ -27,6 +30,7 @@ class Compared:
 async def running_traces(connection: Connection) -> Running:
     """The stored traces that staged events are about to end. Asked for after staging, before the rows are written: only
     then can be told afterwards which ends are new."""
+    await connection.execute(FOR_THESE_TIMES)
     times = await _times(connection, "staged_traces")
     rows = await connection.fetch(statement("replay_traces_running"), *times) if times else []
     return [(row["trace_id"], row["began"]) for row in rows]
@@ -37,6 +41,7 @@ async def compare(connection: Connection, replay_id: UUID, frames: Sequence[int]
 
     In the transaction that wrote them, after they are in. Every event counts, also one that comes twice in the batch.
     """
+    await connection.execute(FOR_THESE_TIMES)
     spans = await _compare(connection, "staged_spans", "spans", replay_id, frames)
     starts = await _compare(connection, "staged_traces", "starts", replay_id, frames)
     columns = list(zip(*running, strict=True)) or [(), ()]
