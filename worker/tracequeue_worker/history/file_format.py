@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from tracequeue_worker.bounds import Bounds
 from tracequeue_worker.errors import Damaged
 from tracequeue_worker.history.blocks import BLOCK_BYTES, MAX_BLOCK_BYTES
 
@@ -67,6 +68,12 @@ class Header(BaseModel):
         """Sorts by time. `first` is when the first record is of, in microseconds since the epoch."""
         moment = datetime.fromtimestamp(first // 1_000_000, UTC)
         return f"{self.tracequeue}-{moment:%Y%m%dT%H%M%S}.{first // 1000 % 1000:03d}Z-{self.id.hex[:12]}{SUFFIX}"
+
+
+def asked(bounds: Bounds) -> dict[str, str | None]:
+    """What a header says of the bounds that were asked for."""
+    since, until = bounds.since, bounds.until
+    return {"since": since.text if since else None, "until": until.text if until else None}
 
 
 class Trailer(BaseModel):

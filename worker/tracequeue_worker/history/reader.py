@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Final
 
 from tracequeue_worker.errors import Damaged
 from tracequeue_worker.history.blocks import Block, read_block
-from tracequeue_worker.history.file_format import Header, Trailer, read_object
+from tracequeue_worker.history.file_format import LEFT_OUT, Header, Trailer, read_object
 
 CURE: Final = "take a whole copy of this file and run the same command again"
 NOT_ENDED: Final = "it has no last line, so it was cut short, or never finished"
@@ -28,6 +28,8 @@ class HistoryReader:
 
     def __init__(self, name: str, open_file: Callable[[], BinaryIO]) -> None:
         self.name = name
+        self.left_out: list[str] = []
+        """What was too long for the file, of the blocks that were read."""
         self._open = open_file
 
     def header(self) -> Header:
@@ -46,16 +48,25 @@ class HistoryReader:
         """
         with self._reading() as file:
             block: Block | None = _first(file)
-            counted = Counted()
+            counted, self.left_out = Counted(), []
             while block:
                 values = counted.add(block)
+                self.left_out += [str(value[LEFT_OUT])[:200] for value in values if LEFT_OUT in value]
                 if block.start < after < block.end:
                     raise Damaged(f"no block begins at byte {after}, where it was read up to: this is another file")
-                if block.start >= after and values:
-                    yield Records(values, block.start, block.end)
+                if block.start >= after:
+                    kept = [value for value in values if LEFT_OUT not in value]
+                    yield Records(kept, block.start, block.end)
                 block = read_block(file, block.end)
             if not counted.ended:
                 raise Damaged(NOT_ENDED)
+
+    def damaged(self, damage: Damaged, records: Records) -> Damaged:
+        """What to raise where a block is as it was written, and yet not as the format has it."""
+        return Damaged(
+            f"{self.name}: in the block at byte {records.start}: {damage}: the program that wrote this file does not "
+            "keep to docs/files.md; what is before this can be used"
+        )
 
     @contextmanager
     def _reading(self) -> Iterator[BinaryIO]:
