@@ -9,6 +9,9 @@ PYTHON ?= $(shell for candidate in python3 python3.14 python3.13 python3.12 pyth
 # More arguments for pytest or for the benchmarks: make test ARGS="tests/unit -x"
 ARGS ?=
 
+# Tests and benchmarks start many processes: where Python may not keep what it compiles, each compiles all of it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test check soak bench clean
 
