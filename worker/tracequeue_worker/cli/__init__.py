@@ -8,7 +8,16 @@ import typer
 
 from tracequeue.misspelt import misspelt
 from tracequeue.settings import EmitterSettings
-from tracequeue_worker.cli import auditing, dead_letters, demonstration, examining, looking, serving, standing
+from tracequeue_worker.cli import (
+    auditing,
+    dead_letters,
+    demonstration,
+    examining,
+    exporting,
+    looking,
+    serving,
+    standing,
+)
 from tracequeue_worker.cli.output import say
 from tracequeue_worker.settings import WorkerSettings
 
@@ -46,6 +55,7 @@ for command, example in (
     (standing.status, "tracequeue status --json"),
     (auditing.audit, "tracequeue audit --spool /var/spool/tracequeue"),
     (examining.doctor, "tracequeue doctor --json"),
+    (exporting.export, "tracequeue export --out /backup --database"),
     (looking.traces, "tracequeue traces --pipeline support --failed --since 2h"),
     (looking.trace, "tracequeue trace 019b76da-a800-7000-8000-000000000001 --io"),
 ):
