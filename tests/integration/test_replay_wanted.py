@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -119,3 +119,21 @@ async def test_a_replay_of_everything_afterwards_makes_the_entries_and_doubles_n
     keys = {(row.trace_id, row.span_id) for frame in frames for row in frame.spans}
     traces = {row.trace_id for frame in frames for row in frame.traces}
     assert len(everything) == len(keys) + len(traces)
+
+
+async def test_a_frame_that_is_dead_as_a_whole_stays_so_until_all_of_it_is_stored(store: Store) -> None:
+    """As a worker of an older version left it: of its other events nothing else says that they are missing."""
+    rows = [started_row(pipeline_name="coach"), started_row(pipeline_name="support")]
+    readable = decoded(*rows)
+    whole = Rejection(None, "unknown_version", "v2")
+    await store.sink.write([decoded(emitter_id=readable.emitter_id, events=2, rejections=[whole])])
+    with choosing([readable], pipeline="coach") as wanted:
+        chosen = wanted.take(readable)
+    assert chosen is not None
+    await store.sink.write([chosen])
+    assert len(await store.rows()) == 1
+    dead = "SELECT dead -> 0 ->> 'reason' FROM pipeline_frames"
+    assert await store.connection.fetchval(dead) == "unknown_version"
+    await store.sink.write([replace(readable, retry=frozenset({0, 1}))])
+    assert len(await store.rows()) == 2
+    assert await store.connection.fetchval(dead) is None

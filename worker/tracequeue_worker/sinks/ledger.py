@@ -133,14 +133,15 @@ async def _retry(connection: Connection, batch: Batch, repaired: Collection[int]
 
 
 def _retried(batch: Batch, number: int, entries: dict[Key, LedgerEntry], repairing: bool) -> Stored:
-    """A repaired frame is retried with all its events."""
+    """A repaired frame is retried with all its events. One that is dead as a whole stays so until all are retried."""
     frame = batch.frames[number]
     rejections = batch.rejections[number]
     entry = entries.get(key_of(frame))
     if entry is None:
         return Stored(frame, rejections, earlier=frame.entry.id)
-    whole = any(one.index is None for one in entry.dead)
-    retried = {one.index for one in entry.dead if one.index is None or not frame.retry or one.index in frame.retry}
+    all_of_it = not frame.retry or len(frame.retry) >= frame.events
+    retried = {one.index for one in entry.dead if all_of_it or one.index in frame.retry}
+    whole = None in retried
     again = [one for one in rejections if whole or one.index in retried]
     entry.dead = [one for one in entry.dead if one.index not in retried] + again
     return Stored(frame, rejections if repairing else again, known=not retried, earlier=frame.entry.id)
