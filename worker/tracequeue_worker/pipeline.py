@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,6 +49,8 @@ class Pipeline:
     drain: Drain | None = None
     report: WorkerReport = field(default_factory=WorkerReport)
     vitals: Vitals = field(default_factory=Vitals)
+    beside: Mapping[str, Patience] = field(default_factory=dict)
+    """What else this worker tries until it works."""
 
     def __post_init__(self) -> None:
         ends = self.drain is not None
@@ -69,6 +71,7 @@ class Pipeline:
             "dead_letter": self._dead_lettering,
             "lease": self.lease.patience,
             **self.housekeeping.patience,
+            **self.beside,
         }
 
     @property

@@ -13,7 +13,7 @@ class WorkerReport:
     frame numbers used twice, `span_conflicts` span ids used twice for different content; `ignored_fields` were unknown;
     `unfinished` frames were read and left pending for others, `held` ones of them by the breaker; `vanished` ones were
     deleted by someone while they were pending, `lost_entries` are all that others took out of the streams before they
-    were stored; `trimmed` ones were settled.
+    were stored; `trimmed` ones were settled; `archived` ones were written to the archive.
     """
 
     frames: int = 0
@@ -30,6 +30,7 @@ class WorkerReport:
     vanished: int = 0
     lost_entries: int = 0
     trimmed: int = 0
+    archived: int = 0
     seconds: float = 0.0
 
     def count_stored(self, stored: Stored) -> None:

@@ -5,7 +5,7 @@ import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Final
 
@@ -20,6 +20,8 @@ from tracequeue_worker.drain import Drain
 from tracequeue_worker.errors import Fatal, Transient
 from tracequeue_worker.health.monitoring import monitored
 from tracequeue_worker.health.watch import Watch
+from tracequeue_worker.history.archiver import Archiver
+from tracequeue_worker.history.archiving import archiving, opened_archive
 from tracequeue_worker.housekeeping import Chore, Housekeeping
 from tracequeue_worker.lease import InFlight, Lease
 from tracequeue_worker.losses import Losses
@@ -75,7 +77,7 @@ async def run(
     A `report` that is given can be watched meanwhile; it is the one that is returned.
     Raises `Unreachable` or `Fatal` at start if a server is away or unfit, and with `drain` also later.
     """
-    stop = stop or Stop()
+    stop, report = stop or Stop(), report or WorkerReport()
     started = time.monotonic()
     membership = Membership.of(settings)
     async with AsyncExitStack() as closing:
@@ -88,14 +90,22 @@ async def run(
         store = sink or _sink(settings)
         await store.open()
         closing.push_async_callback(_close, store)
-        pipeline = build(settings, membership, commands, reading, store, drain=drain, block_ms=block_ms, report=report)
+        archiver = None
+        if settings.archive_dir:
+            opened = opened_archive(settings, settings.archive_dir, report, block_ms=block_ms, drain=drain)
+            archiver = await closing.enter_async_context(opened)
+        pipeline = build(
+            settings, membership, commands, reading, store,
+            drain=drain, block_ms=block_ms, report=report, archiver=archiver,
+        )  # fmt: skip
         await pipeline.housekeeping.once()
         if settings.health_port is not None and not drain:
             watch = Watch(commands, membership, pipeline.in_hand, min_idle_ms=settings.min_idle_ms)
             await closing.enter_async_context(monitored(pipeline, watch, settings, settings.health_port))
         with _signals(stop):
             log.info("worker %s reads, partitions: %d", settings.consumer, len(membership.streams))
-            async with _kept(pipeline):
+            beside = archiving(archiver, stop.asked, stop.insisted, grace_seconds) if archiver else nullcontext()
+            async with _kept(pipeline), beside:
                 await _work(pipeline, stop, grace_seconds)
         with suppress(Transient, Fatal):
             await pipeline.reclaimer.leave()
@@ -113,6 +123,7 @@ def build(
     drain: bool = False,
     block_ms: int = BLOCK_MS,
     report: WorkerReport | None = None,
+    archiver: Archiver | None = None,
 ) -> Pipeline:
     """The pipeline and its parts."""
     report = report or WorkerReport()
@@ -134,7 +145,8 @@ def build(
         drain=Drain(reclaimer, in_flight, min_idle_ms=min_idle_ms, held=lambda: breaker.waiting) if drain else None,
         report=report,
         losses=losses,
-        housekeeping=_housekeeping(settings, membership, commands, sink, in_flight, losses, report),
+        housekeeping=_housekeeping(settings, membership, commands, sink, in_flight, losses, report, archiver),
+        beside=archiver.patience if archiver else {},
     )
 
 
@@ -146,9 +158,11 @@ def _housekeeping(
     in_flight: InFlight,
     losses: Losses,
     report: WorkerReport,
+    archiver: Archiver | None,
 ) -> Housekeeping:
     watch = LossWatch(commands, membership, in_flight, losses)
     trimmer = Trimmer(commands, membership, report, keep_seconds=settings.keep_stream_seconds)
+    trim = partial(archiver.before_trimming, trimmer.trim) if archiver else trimmer.trim
     bounds = DeadLetterBounds(
         commands, membership, most_bytes=settings.dead_letter_bytes, most_seconds=settings.dead_letter_seconds
     )
@@ -157,7 +171,7 @@ def _housekeeping(
             Chore("policy", "keeping frames in Redis", POLICY_SECONDS, partial(check_policy, commands)),
             Chore("look", "looking for losses in Redis", LOOK_SECONDS, watch.look),
             Chore("record", "recording losses in the store", LOOK_SECONDS, partial(losses.record, sink.record_losses)),
-            Chore("trim", "trimming settled frames", TRIM_SECONDS, trimmer.trim),
+            Chore("trim", "trimming settled frames", TRIM_SECONDS, trim),
             Chore("bound", "bounding dead letters", DEAD_LETTER_SECONDS, bounds.enforce),
             Chore("strays", "reading every partition", STRAY_SECONDS, partial(check_strays, commands, membership)),
         ]

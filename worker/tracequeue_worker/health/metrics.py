@@ -35,6 +35,7 @@ Name = Literal[
     "tracequeue_reclaimed_frames",  # taken over from silent workers
     "tracequeue_lost_frames",  # taken out of the streams by somebody before they were stored
     "tracequeue_trimmed_frames",  # settled by every group, and taken out of the streams
+    "tracequeue_archived_frames",  # written to the archive
     "tracequeue_failures",  # of an operation that is tried again
     # This worker now.
     "tracequeue_trouble",  # 1 while an operation is degraded (tried again) or held (needs a person)
@@ -100,6 +101,7 @@ class Metrics(Collector):
         yield _count("tracequeue_reclaimed_frames", "Frames of silent workers", pipeline.reclaimer.taken_over)
         yield _count("tracequeue_lost_frames", "Frames that somebody deleted unstored", report.lost_entries)
         yield _count("tracequeue_trimmed_frames", "Settled frames taken out of the streams", report.trimmed)
+        yield _count("tracequeue_archived_frames", "Frames written to the archive", report.archived)
         failures = {name: float(patience.failures) for name, patience in pipeline.patience.items()}
         yield _counts("tracequeue_failures", "Failed attempts", "operation", failures)
 

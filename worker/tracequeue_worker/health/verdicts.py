@@ -15,7 +15,7 @@ UNANSWERED_SECONDS: Final = 10.0
 BLIND_SECONDS: Final = 30.0
 """So old may the last look at the streams be."""
 NAMED_PRODUCERS: Final = 10
-ANSWERED: Final = ("write", "settle")
+ANSWERED: Final = ("write", "settle", "archive_write", "archive_settle")
 """What waits for a server and for nothing else. Reading also waits for room in the next batch."""
 
 

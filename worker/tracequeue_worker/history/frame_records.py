@@ -14,7 +14,9 @@ from tracequeue_worker.records import Entry
 
 _KNOWN_FIELDS: Final = {b"v", b"enc", b"n", b"src", b"seq", b"acct", b"meta", b"body"}
 """The fields of an ordinary frame, as docs/wire-format.md has them."""
-_ENTRY_ID: Final = re.compile(rb"\d{1,15}-\d{1,20}", re.ASCII)
+_ENTRY_ID: Final = re.compile(rb"\d{1,20}-\d{1,20}", re.ASCII)
+_END_OF_TIME: Final = 253_402_300_799_999_999
+"""The last microsecond of the year 9999."""
 _LARGEST_READABLE: Final = MAX_ENTRY_BYTES // 2
 """Of a body, decompressed: with all else around it, it is still an entry that the decoder takes."""
 _LARGEST_OTHERS: Final = 64 * 1024
@@ -41,8 +43,8 @@ def frame_line(entry: Entry) -> FrameLine:
 
 
 def moment_of(entry_id: bytes) -> int:
-    """When Redis took an entry, in microseconds since the epoch."""
-    return int(entry_id.partition(b"-")[0]) * 1000
+    """When Redis took an entry, in microseconds since the epoch; a chosen id can lie beyond all calendars."""
+    return min(int(entry_id.partition(b"-")[0]) * 1000, _END_OF_TIME)
 
 
 def _readable(place: dict[str, Any], entry: Entry, frame: Frame) -> bytes | None:

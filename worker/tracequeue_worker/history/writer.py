@@ -53,6 +53,13 @@ class HistoryWriter:
         """Bytes in the file, compressed; what is in memory comes on top."""
         return self._size
 
+    def is_in_place(self) -> bool:
+        """Whether the unfinished file still has its name: what is written to one that was removed is gone with it."""
+        try:
+            return partial(self.path).stat().st_ino == os.fstat(self._fd).st_ino
+        except FileNotFoundError:
+            return False
+
     def append(self, line: bytes, *, events: int, at: int | None) -> None:
         """Add a record: a line of JSON. `at` is its time in microseconds since the epoch.
 
