@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import pytest
 import redis
 
 from tests.fixtures.bot import collecting, two_traces
 from tests.fixtures.command import Command
 from tests.fixtures.frames import ended, frame, span
+from tests.fixtures.postgres import database
 from tests.fixtures.servers import free_port
 from tracequeue import EmitterSettings, TraceCollector, TraceContext
 from tracequeue import collector as process
@@ -137,3 +139,59 @@ def test_what_emitters_say_of_themselves_commands_no_terminal(command: Command, 
         assert "\x1b" not in answer.out
         assert "\\x1b[31mred" in answer.out
         command("worker", "--drain")
+
+
+async def _replicate(database_url: str, spans: int) -> None:
+    """Rows of two days, in an order of chance."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(
+            f"""
+            SELECT pipeline_ensure_partition('2026-01-01'), pipeline_ensure_partition('2026-01-02');
+            INSERT INTO pipeline_spans (
+                trace_id, span_id, start_time, span_name, end_time, duration_ms, status, success, input_data
+            )
+            SELECT
+                '00000000-0000-0000-0000-000000000001', n, timestamptz '2026-01-01T23:00Z' + n * interval '1 minute',
+                's', '2026-01-03T00:00Z', n, 'ok', true, jsonb_build_object('n', n)
+            FROM generate_series(1, {spans}) AS n ORDER BY random();
+            INSERT INTO pipeline_traces (trace_id, start_time, pipeline_name, tags)
+            VALUES ('00000000-0000-0000-0000-000000000001', '2026-01-01T12:00Z', 'support', ARRAY['a']);
+            """
+        )
+    finally:
+        await connection.close()
+
+
+async def test_two_databases_with_the_same_rows_have_the_same_digests(
+    command: Command, postgres_url: str, templates: dict[str, str], migrated_database_url: str
+) -> None:
+    with database(postgres_url, templates[postgres_url]) as other:
+        for url in (migrated_database_url, other):
+            await _replicate(url, 100)
+        here, there = command("audit", "--digests"), command("audit", "--digests", TRACEQUEUE_DATABASE_URL=other)
+        assert (here.code, here.err, here.out) == (0, "", there.out)
+        days = [line.split()[:3] for line in here.out.splitlines()]
+        assert days == [["2026-01-01", "traces", "1"], ["2026-01-01", "spans", "59"], ["2026-01-02", "spans", "41"]]
+        connection = await asyncpg.connect(other)
+        await connection.execute("UPDATE pipeline_spans SET input_data = '{}' WHERE span_id = '61'")
+        await connection.close()
+        changed = command("audit", "--digests", "--json", TRACEQUEUE_DATABASE_URL=other).document["digests"]
+        before = command("audit", "--digests", "--json").document["digests"]
+        assert [one == two for one, two in zip(before, changed, strict=True)] == [True, True, False]
+        second = command("audit", "--digests", "--since", "2026-01-02", "--json").document["digests"]
+        assert second == before[2:]
+        assert command("audit", "--digests", "--until", "2026-01-02", "--json").document["digests"] == before[:2]
+
+
+def test_an_empty_database_has_no_digests_and_odd_options_say_why(command: Command) -> None:
+    empty = command("audit", "--digests")
+    assert (empty.code, empty.out, empty.err) == (0, "", "there are no rows\n")
+    for options, why in (
+        (("--since", "2026-01-01"), "only together with --digests"),
+        (("--digests", "--emitter", str(uuid4())), "without it"),
+        (("--digests", "--since", "2h"), "2h"),
+    ):
+        answer = command("audit", *options)
+        assert answer.code == 2
+        assert why in " ".join(answer.err.split())

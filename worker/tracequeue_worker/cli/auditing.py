@@ -1,6 +1,7 @@
 """`audit`: the account of every emitter, and what is missing from it."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,10 +13,12 @@ from tracequeue.settings import EmitterSettings
 from tracequeue_worker.audit.accounting import Audit, audit_accounts
 from tracequeue_worker.audit.models import AuditedEmitter
 from tracequeue_worker.cli.connections import database, streams
+from tracequeue_worker.cli.digesting import print_digests
 from tracequeue_worker.cli.output import AsJson, Exit, counted, print_json, print_lines, run, say, table
 from tracequeue_worker.printable import one_line
 from tracequeue_worker.settings import WorkerSettings
 
+DAYS = ["%Y-%m-%d"]
 LISTED = 50
 """Emitters that a table shows; those whose account does not close come first, and all of them are shown."""
 
@@ -25,9 +28,21 @@ def audit(
         Path | None, typer.Option(metavar="DIR", help="Look into this spool folder too. [env: TRACEQUEUE_SPOOL_DIR]")
     ] = None,
     emitter: Annotated[UUID | None, typer.Option(metavar="ID", help="Only this emitter.")] = None,
+    digests: Annotated[
+        bool, typer.Option("--digests", help="Only count and digest of the rows of each day, to compare two databases.")
+    ] = False,
+    since: Annotated[datetime | None, typer.Option(formats=DAYS, help="With --digests: from this day on.")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=DAYS, help="With --digests: before this day.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Where every event is that was ever handed over. Exits with 1 if any is nowhere."""
+    if digests:
+        if spool or emitter:
+            raise typer.BadParameter("give --spool and --emitter without it", param_hint="--digests")
+        print_digests(since and since.date(), until and until.date(), as_json)
+        return
+    if since or until:
+        raise typer.BadParameter("only together with --digests", param_hint="--since, --until")
 
     async def work() -> Audit:
         settings = WorkerSettings.load()

@@ -7,7 +7,7 @@ import asyncpg
 from redis.asyncio import Redis
 
 from tracequeue_worker.classify import failure
-from tracequeue_worker.database import create_pool
+from tracequeue_worker.database import DEADLINE, create_pool
 from tracequeue_worker.preflight import check_redis
 from tracequeue_worker.redis_client import command_client
 from tracequeue_worker.repo import TraceRepo
@@ -23,9 +23,9 @@ async def repository(settings: WorkerSettings) -> AsyncIterator[TraceRepo]:
 
 
 @asynccontextmanager
-async def database(settings: WorkerSettings) -> AsyncIterator[asyncpg.Pool]:
+async def database(settings: WorkerSettings, *, deadline: float = DEADLINE) -> AsyncIterator[asyncpg.Pool]:
     """A connection under the reader's role. Raises `Unreachable` or `Fatal`."""
-    pool = await create_pool(settings, role="tracequeue_reader", size=1)
+    pool = await create_pool(settings, role="tracequeue_reader", size=1, deadline=deadline)
     try:
         yield pool
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
