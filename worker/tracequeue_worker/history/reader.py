@@ -35,7 +35,7 @@ class HistoryReader:
     def header(self) -> Header:
         """Raises `Damaged`, also where the file cannot be opened."""
         with self._reading() as file:
-            return Header.read(_first(file).content.partition(b"\n")[0])
+            return _header(_first(file))
 
     def size(self) -> int:
         """Bytes of the file. Raises `Damaged`."""
@@ -48,6 +48,7 @@ class HistoryReader:
         """
         with self._reading() as file:
             block: Block | None = _first(file)
+            _header(block)
             counted, self.left_out = Counted(), []
             while block:
                 values = counted.add(block)
@@ -110,6 +111,10 @@ class Counted:
                 "or exchanged"
             )
         self.ended = True
+
+
+def _header(block: Block) -> Header:
+    return Header.read(block.content.partition(b"\n")[0])
 
 
 def _first(file: BinaryIO) -> Block:
