@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -43,10 +44,18 @@ class Patience:
     """Tries an operation until it works. `trouble` tells what is wrong meanwhile, `since` from which second on.
 
     With `fatal_ends` a `Fatal` is raised to the caller instead of being held: right for work that has an end.
-    Once `until` is set, the next failure of any kind is raised instead of waited for.
+    Once `until` is set, the next failure of any kind is raised instead of waited for; and so is one that comes when
+    nothing has worked for `longest` seconds.
     """
 
-    def __init__(self, what: str, *, fatal_ends: bool = False, until: asyncio.Event | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        fatal_ends: bool = False,
+        until: asyncio.Event | None = None,
+        longest: float = math.inf,
+    ) -> None:
         self.what = what
         self.trouble: Transient | Fatal | None = None
         self.since = 0.0
@@ -54,6 +63,7 @@ class Patience:
         self._asked_at: float | None = None
         self._fatal_ends = fatal_ends
         self._until = until or asyncio.Event()
+        self._longest = longest
         self._backoff = Backoff()
 
     async def until_done(self, operation: Callable[[], Awaitable[Result]]) -> Result:
@@ -65,7 +75,7 @@ class Patience:
             except (Transient, Fatal) as error:
                 leave_if_cancelled()
                 self.failed(error)
-                if self._until.is_set() or (self._fatal_ends and isinstance(error, Fatal)):
+                if self._ends(error):
                     raise
                 await self._pause(error)
             else:
@@ -96,6 +106,10 @@ class Patience:
             log.info("recovered: %s", self.what)
         self.trouble = self._asked_at = None
         self._backoff.reset()
+
+    def _ends(self, error: Transient | Fatal) -> bool:
+        ended = self._until.is_set() or time.time() - self.since > self._longest
+        return ended or (self._fatal_ends and isinstance(error, Fatal))
 
     async def _pause(self, error: Transient | Fatal) -> None:
         seconds = PROBE_SECONDS * random.uniform(0.5, 1) if isinstance(error, Fatal) else self._backoff.pause()  # noqa: S311

@@ -116,10 +116,10 @@ def _options(application: str, deadline: float) -> dict[str, Any]:
 def _unreachable(url: str, error: Exception) -> Unreachable:
     cure = cure_of(error) or tls_cure(error, "sslrootcert") or "start it, or check TRACEQUEUE_DATABASE_URL"
     kind = LoginRefused if classify(error) is Fatal else Unreachable
-    return kind(f"{_address(url)}: {message_of(error) or 'no answer'}: {cure}")
+    return kind(f"{address_of(url)}: {message_of(error) or 'no answer'}: {cure}")
 
 
-def _address(url: str) -> str:
+def address_of(url: str) -> str:
     """Where the database is, without user and password."""
     try:
         parts = urlsplit(url)

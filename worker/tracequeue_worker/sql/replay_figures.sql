@@ -11,11 +11,11 @@ SELECT
     (
         SELECT coalesce(jsonb_object_agg(reason, events), '{}')
         FROM (
-            SELECT reason, sum(events::bigint) AS events
+            SELECT refused.reason, sum(refused.events::bigint) AS events
             FROM public.pipeline_replay_parts
             CROSS JOIN jsonb_each_text(dead) AS refused (reason, events)
             WHERE replay_id = $1
-            GROUP BY reason
+            GROUP BY refused.reason
         ) AS counts
     ) AS dead
 FROM public.pipeline_replays AS replay

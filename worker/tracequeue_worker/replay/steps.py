@@ -1,0 +1,52 @@
+"""How a replay goes through a part: step by step, each with the position behind it."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from tracequeue_worker.records import DecodedFrame
+from tracequeue_worker.replay.bookkeeping import Bookkeeping
+from tracequeue_worker.replay.source import Taken
+from tracequeue_worker.sinks.batch import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A position of the source, and how many things were taken behind it: a batch may end between two positions."""
+
+    after: str | None = None
+    beyond: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        beyond, _, after = text.partition("@")
+        return cls(after or None, int(beyond or 0))
+
+    @property
+    def text(self) -> str:
+        return f"{self.beyond}@{self.after or ''}" if self != Position() else ""
+
+    def behind(self, taken: Taken) -> "Position":
+        """Where a replay is that was here and has taken this."""
+        return Position(self.after, self.beyond + 1) if taken.position is None else Position(taken.position)
+
+
+@dataclass(slots=True)
+class Step:
+    """One thing that was read, and what of it is to be stored."""
+
+    position: Position
+    """Behind it."""
+    size: int
+    frame: DecodedFrame | None = None
+    """None where nothing of it is wanted."""
+    number: Key | None = None
+    """Of a frame that was read whole, wanted or not."""
+    bookkeeping: Bookkeeping | None = None
+
+    @property
+    def events(self) -> int:
+        """How many events are to be stored; of a frame that cannot be read at least one."""
+        if self.frame is None:
+            return 0
+        whole = any(one.index is None for one in self.frame.rejections)
+        return len(self.frame.retry) or max(self.frame.events, int(whole))
