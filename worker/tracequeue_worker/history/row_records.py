@@ -17,11 +17,13 @@ Integer: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Status: TypeAlias = Literal["ok", "error", "cancelled"]
 
 
-def _trace_id(value: Any) -> str:
+def _uuid(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be the text of a UUID")
     return str(UUID(value))
 
 
-TraceId: TypeAlias = Annotated[str, BeforeValidator(_trace_id)]
+UuidText: TypeAlias = Annotated[str, BeforeValidator(_uuid)]
 
 
 class _Record(BaseModel):
@@ -50,7 +52,7 @@ NOBODY: Final = Producer(None, None, None, None)
 class SpanRecord(_Record):
     """The columns of `SpanRow`; those that are null may be left out. JSON columns are text."""
 
-    trace_id: TraceId
+    trace_id: UuidText
     span_id: str
     parent_span_id: str | None = None
     span_name: str
@@ -73,7 +75,7 @@ class SpanRecord(_Record):
 class TraceRecord(_Record):
     """The columns of `TraceRow`, and who sent it; those that are null may be left out. JSON columns are text."""
 
-    trace_id: TraceId
+    trace_id: UuidText
     start_time: Microseconds
     pipeline_name: str
     telegram_id: Integer | None = None
@@ -92,7 +94,7 @@ class TraceRecord(_Record):
     service: str | None = None
     environment: str | None = None
     release: str | None = None
-    emitter_id: Annotated[str, BeforeValidator(_trace_id)] | None = None
+    emitter_id: UuidText | None = None
 
     def row(self, line: int) -> TraceRow:
         columns = {name: value for name, value in self.__dict__.items() if name not in Producer._fields}
