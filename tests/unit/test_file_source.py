@@ -56,7 +56,7 @@ async def taken(
     """What is read; in `into` also what was read before it raises."""
     found = [] if into is None else into
     async for one in source.read(part, after):
-        found.append(one)  # noqa: PERF401
+        found.append(one)
     return found
 
 
