@@ -86,7 +86,8 @@ class Feed:
         step = Step(self._position.behind(taken), taken.size)
         content = taken.content
         if isinstance(content, Bookkeeping):
-            step.bookkeeping = content
+            # A ledger speaks of whole frames: where only some events are wanted, it would say too much.
+            step.bookkeeping = None if self._wanted else content
             return step
         if isinstance(content, DecodedFrame):
             frame = content
