@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fixtures.decoded import decoded, ended_row, span_row, started_row
+from tests.fixtures.frames import entry
 from tracequeue.ids import new_trace_id
+from tracequeue_worker.bounds import Bounds, Edge
+from tracequeue_worker.errors import WorkerError
 from tracequeue_worker.records import DecodedFrame, Rejection
 from tracequeue_worker.replay.selection import Selection
 from tracequeue_worker.replay.wanted import WantedTraces
@@ -42,7 +46,7 @@ def test_of_a_mixed_frame_the_wanted_lines_are_retried() -> None:
         assert taken.retry == {1, 3}
         assert [row.span_id for row in taken.spans] == [rows[1].span_id]
         assert taken.rejections == rejections[:1]
-        assert (wanted.left_out, wanted.unknown) == (4, 2)
+        assert wanted.left_out == 4
 
 
 def test_of_a_retried_frame_only_retried_lines_are_taken() -> None:
@@ -61,7 +65,7 @@ def test_nothing_is_taken_of_a_frame_of_others_or_of_one_that_nobody_can_read() 
         assert wanted.take(decoded(span_row(trace_id=B))) is None
         assert wanted.take(unreadable) is None
         assert wanted.take(decoded()) is None
-        assert (wanted.left_out, wanted.unknown) == (8, 7)
+        assert wanted.left_out == 8
 
 
 def test_either_event_of_a_trace_is_enough() -> None:
@@ -75,7 +79,6 @@ def test_either_event_of_a_trace_is_enough() -> None:
 def test_a_user_without_an_id_is_nobody_who_is_asked_for() -> None:
     with choosing(None, 42, decoded(started_row(trace_id=A, telegram_id=None))) as wanted:
         assert wanted.take(decoded(span_row(trace_id=A))) is None
-        assert wanted.unknown == 0
 
 
 lines = st.lists(st.sampled_from([A, B]), max_size=12)
@@ -91,3 +94,32 @@ def test_two_selections_that_complement_each_other_take_every_line_once(rows: li
     assert sorted(row.line for one in taken for row in one.spans) == list(range(len(rows)))
     assert sorted(one.index for part in taken for one in part.rejections) == list(range(len(rows), events))
     assert mine.left_out + others.left_out == events
+
+
+def test_traces_of_which_nobody_can_say_whose_they_are() -> None:
+    inside, before = (decoded(span_row(trace_id=UNKNOWN), entry=entry({}, b"%d-0" % name)) for name in (200, 100))
+    with choosing() as wanted:
+        for known in (A, B):
+            wanted.note_spans(decoded(span_row(trace_id=known)))
+        assert wanted.shortfalls() == []
+        wanted.note_spans(inside)
+        wanted.note_spans(decoded(span_row()))
+        (sentence,) = wanted.shortfalls()
+        assert sentence.startswith("2 traces have neither a start nor an end in the source")
+        wanted.note(decoded(ended_row(trace_id=UNKNOWN)))
+        (sentence,) = wanted.shortfalls()
+        assert sentence.startswith("1 trace has")
+    with closing(WantedTraces(Selection(Bounds(since=Edge(150_000)), "mine"))) as wanted:
+        wanted.note_spans(before)
+        assert wanted.shortfalls() == []
+        wanted.note_spans(inside)
+        assert len(wanted.shortfalls()) == 1
+
+
+def test_a_full_disk_is_told_of_with_its_cure() -> None:
+    """A file that may not grow is as full as a disk."""
+    with choosing() as wanted:
+        wanted._traces.execute("PRAGMA max_page_count = 20")
+        many = decoded(*(started_row() for _ in range(10_000)))
+        with pytest.raises(WorkerError, match="database or disk is full: give the temporary folder more room"):
+            wanted.note(many)

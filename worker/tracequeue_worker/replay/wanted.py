@@ -1,7 +1,7 @@
 """Which traces are wanted. Spans do not say whose they are, so the source is read once before, for its traces."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -15,12 +15,15 @@ from tracequeue_worker.replay.source import Source
 MEMORY_KIB: Final = 8 * 1024
 PREPARED: Final = f"""
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{MEMORY_KIB};
-CREATE TABLE traces (trace_id TEXT PRIMARY KEY, wanted INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE traces (trace_id TEXT PRIMARY KEY, wanted INTEGER) WITHOUT ROWID;
 BEGIN
 """
 NOTE: Final = """
-INSERT INTO traces VALUES (?, ?) ON CONFLICT DO UPDATE SET wanted = 1 WHERE excluded.wanted AND NOT wanted
+INSERT INTO traces VALUES (?, ?)
+ON CONFLICT DO UPDATE SET wanted = excluded.wanted WHERE wanted IS NULL OR wanted < excluded.wanted
 """
+NOTE_SPAN: Final = "INSERT INTO traces VALUES (?, NULL) ON CONFLICT DO NOTHING"
+UNKNOWN: Final = "SELECT count(*) FROM traces WHERE wanted IS NULL"
 LOOK: Final = "SELECT wanted FROM traces WHERE trace_id = ?"
 
 
@@ -29,12 +32,11 @@ class WantedTraces:
 
     A trace is wanted if its started or its ended event is what the selection asks for. Memory is bounded, whatever the
     number of traces: the ids lie in a temporary file of this process, which nobody else sees. `left_out` counts events
-    that were not taken, `unknown` those of them that may be wanted: nothing says whose they are.
+    that were not taken.
     """
 
     def __init__(self, selection: Selection) -> None:
         self.left_out = 0
-        self.unknown = 0
         self._selection = selection
         self._traces = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._traces.executescript(PREPARED)
@@ -44,34 +46,56 @@ class WantedTraces:
         with self._in_room():
             self._traces.executemany(NOTE, ((one.trace_id, self._selection.wants(one)) for one in frame.traces))
 
+    def note_spans(self, frame: DecodedFrame) -> None:
+        """Remember that of the traces of these spans it should be known whose they are. Raises as `note` does."""
+        inside = {row.trace_id for row in frame.spans if self._is_inside(frame.entry.id, row.start_time)}
+        with self._in_room():
+            self._traces.executemany(NOTE_SPAN, ((trace_id,) for trace_id in inside))
+
     def take(self, frame: DecodedFrame) -> DecodedFrame | None:
         """The frame, where all of it is wanted; else a retry of the lines that are; None where none is.
 
         A retry makes no entry in the ledger, which would say that all of the frame is stored.
         """
         lines = frame.retry or frozenset(range(frame.events))
-        verdicts = self._verdicts(frame)
-        wanted = frozenset(line for line, verdict in verdicts.items() if verdict and line in lines)
+        wanted = self._wanted_lines(frame) & lines
         self.left_out += len(lines) - len(wanted)
-        self.unknown += sum(verdicts.get(line) is None for line in lines)
         if not wanted:
             return None
         return frame if wanted == lines else _only(frame, wanted)
+
+    @property
+    def unknown(self) -> int:
+        """Of how many traces nothing says whose they are."""
+        return int(self._traces.execute(UNKNOWN).fetchone()[0])
+
+    def shortfalls(self) -> list[str]:
+        """Traces that were left out although they may be wanted, in a sentence."""
+        if not (unknown := self.unknown):
+            return []
+        traces = "1 trace has" if unknown == 1 else f"{unknown} traces have"
+        return [
+            f"{traces} neither a start nor an end in the source: nobody can say whose they are, and they are left out"
+        ]
 
     def close(self) -> None:
         """Remove the file."""
         self._traces.close()
 
-    def _verdicts(self, frame: DecodedFrame) -> dict[int, bool | None]:
-        """Of each line whether its trace is wanted; None where the trace is not known."""
+    def _is_inside(self, entry_id: bytes, start_time: int) -> bool:
+        """Rows of a database came by no entry; they are chosen by their times."""
+        bounds = self._selection.bounds
+        return bounds.holds(entry_id) if entry_id else bounds.holds_time(start_time)
+
+    def _wanted_lines(self, frame: DecodedFrame) -> frozenset[int]:
         traces = {row.line: row.trace_id for rows in (frame.spans, frame.traces) for row in rows}
         traces |= {one.index: one.trace_id for one in frame.rejections if one.index is not None and one.trace_id}
         wanted = {trace_id: self._is_wanted(trace_id) for trace_id in set(traces.values())}
-        return {line: wanted[trace_id] for line, trace_id in traces.items()}
+        return frozenset(line for line, trace_id in traces.items() if wanted[trace_id])
 
-    def _is_wanted(self, trace_id: str) -> bool | None:
+    def _is_wanted(self, trace_id: str) -> bool:
         found = self._traces.execute(LOOK, (trace_id,)).fetchone()
-        return bool(found[0]) if found else None
+        return bool(found and found[0])
 
     @contextmanager
     def _in_room(self) -> Iterator[None]:
@@ -82,22 +106,29 @@ class WantedTraces:
             raise WorkerError(f"the traces that are wanted cannot be written down: {error}: {cure}") from None
 
 
-async def traces_in(selection: Selection, decoder: Decoder, *sources: Source) -> WantedTraces:
-    """Read sources once, without bounds, for the traces that a selection wants.
+async def traces_in(selection: Selection, decoder: Decoder, source: Source, *others: Source) -> WantedTraces:
+    """Read a source once for the traces that a selection wants, and others that may hold their starts and ends.
 
-    Without bounds, so that the spans inside of them are known whose traces began before or ended after. Ask the source
-    of the replay for its parts before: then no trace begins behind the end of this reading that it holds. Raises as
-    the sources do.
+    Give them without bounds: the spans inside are wanted of traces that began before or ended after. Ask the source of
+    the replay for its parts before, so that this reading ends behind it. Raises as the sources do.
     """
     wanted = WantedTraces(selection)
-    for source in sources:
-        for part in await source.parts():
-            async for taken in source.read(part, None):
-                content = taken.content
-                frame = decoder.decode(content) if isinstance(content, Entry) else content
-                if isinstance(frame, DecodedFrame):
-                    wanted.note(frame)
+    async for frame in _frames(decoder, source):
+        wanted.note(frame)
+        wanted.note_spans(frame)
+    for other in others:
+        async for frame in _frames(decoder, other):
+            wanted.note(frame)
     return wanted
+
+
+async def _frames(decoder: Decoder, source: Source) -> AsyncIterator[DecodedFrame]:
+    for part in await source.parts():
+        async for taken in source.read(part, None):
+            content = taken.content
+            frame = decoder.decode(content) if isinstance(content, Entry) else content
+            if isinstance(frame, DecodedFrame):
+                yield frame
 
 
 def _only(frame: DecodedFrame, lines: frozenset[int]) -> DecodedFrame:
