@@ -103,9 +103,9 @@ BEGIN
             SELECT FROM pg_inherits
             WHERE inhrelid = to_regclass(format('pipeline_parts.%I', child)) AND inhdetachpending
         ) THEN
-            PERFORM set_config('lock_timeout', '200ms', true);
+            SET LOCAL lock_timeout = '200ms';
             EXECUTE format('ALTER TABLE public.%I DETACH PARTITION pipeline_parts.%I FINALIZE', parent, child);
-            PERFORM set_config('lock_timeout', patience, true);
+            EXECUTE format('SET LOCAL lock_timeout = %L', patience);
         END IF;
         EXECUTE format('CREATE TABLE IF NOT EXISTS pipeline_parts.%I (LIKE public.%I INCLUDING ALL)', child, parent);
         PERFORM public.pipeline_seal(format('pipeline_parts.%I', child)::regclass);

@@ -36,6 +36,10 @@ class MigrationError(WorkerError):
     """The schema cannot be brought to this version. The text says which file, why, and what to do."""
 
 
+class RetentionError(WorkerError):
+    """Old days cannot be dropped. The text says why, and what to do."""
+
+
 class MissingExtra(WorkerError):
     """An optional dependency is not installed. The text says what to install."""
 

@@ -59,6 +59,8 @@ class WorkerSettings(BaseSettings):
     """Of Redis memory, for the dead letters of each partition. Beyond, the oldest are dropped."""
     dead_letter_seconds: int = Field(default=30 * 86_400, ge=1)
     """Older dead letters are dropped."""
+    retention_days: int | None = Field(default=None, ge=1, le=36_500)
+    """Days that ended longer ago are dropped by `tracequeue retention`; without it everything stays."""
     log_format: Literal["text", "json"] = "text"
     health_port: int | None = Field(default=None, ge=1, le=65_535)
     """Where `/healthz`, `/readyz` and `/metrics` are; without it nothing listens."""

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from tracequeue_worker.audit.frame_numbers import Range, in_both
 from tracequeue_worker.audit.models import AuditedEmitter, MissingFrames
 from tracequeue_worker.audit.spooled import spooled_frames
-from tracequeue_worker.audit.stored import StoredAccounts, stored_accounts
+from tracequeue_worker.audit.stored import StoredAccounts, pruned_numbers, stored_accounts
 from tracequeue_worker.audit.unsettled import UnsettledFrames
 from tracequeue_worker.audit.waiting import PLACES, Place, WaitingFrame, WaitingFrames, add_up, ranges
 from tracequeue_worker.read_models import EmitterAccount, Loss, Row
@@ -49,7 +49,9 @@ async def audit_accounts(
     """
 
     async def look(before: Missing | None = None) -> Audit:
-        waiting = await add_up(_on_the_way(client, membership, spool), only)
+        waiting = await add_up(_on_the_way(client, membership, spool), only, {})
+        if pruned := await pruned_numbers(pool, ranges(waiting)):
+            waiting = await add_up(_on_the_way(client, membership, spool), only, pruned)
         stored = await stored_accounts(pool, list(ranges(waiting)), membership.keys_begin, only)
         missing = stored.missing if before is None else _still_missing(before, stored.missing)
         return _compare(stored, waiting, missing, spool)

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from typing import Self
 
 Range = tuple[int, int]
 """The first and the last number, both included."""
@@ -13,6 +14,15 @@ class FrameNumbers:
     def __init__(self) -> None:
         self._firsts: list[int] = []
         self._lasts: list[int] = []
+
+    @classmethod
+    def of(cls, ranges: Iterable[Range]) -> Self:
+        """From sorted ranges that are apart."""
+        made = cls()
+        for first, last in ranges:
+            made._firsts.append(first)
+            made._lasts.append(last)
+        return made
 
     def __iter__(self) -> Iterator[Range]:
         return iter(zip(self._firsts, self._lasts, strict=True))

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from tracequeue_worker.audit.frame_numbers import Range
+from tracequeue_worker.audit.frame_numbers import FrameNumbers, Range
 from tracequeue_worker.audit.waiting import Place
 from tracequeue_worker.read_models import EmitterAccount, Loss
 from tracequeue_worker.sql import statement
@@ -52,6 +52,18 @@ async def stored_accounts(
         {(row["emitter_id"], row["place"]): row["events"] for row in arrived},
         [Loss(**row) for row in losses],
     )
+
+
+async def pruned_numbers(
+    pool: asyncpg.Pool, waiting: Iterable[WaitingRange]
+) -> Mapping[tuple[UUID, int], FrameNumbers]:
+    """By emitter and partition the numbers that are pruned from the ledger, where some of them wait once more."""
+    emitters, _, partitions, firsts, lasts = list(zip(*waiting, strict=True)) or [()] * 5
+    rows = await pool.fetch(statement("waiting_pruned"), emitters, partitions, firsts, lasts)
+    return {
+        (row["emitter_id"], row["partition"]): FrameNumbers.of((one.lower, one.upper - 1) for one in row["numbers"])
+        for row in rows
+    }
 
 
 def emitter_account(row: asyncpg.Record) -> EmitterAccount:

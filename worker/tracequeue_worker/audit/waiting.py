@@ -41,18 +41,21 @@ class WaitingFrames:
     events: dict[Place, int] = field(default_factory=lambda: {"disk": 0, "stream": 0})
     numbers: defaultdict[tuple[Place, int], FrameNumbers] = field(default_factory=lambda: defaultdict(FrameNumbers))
 
-    def add(self, frame: WaitingFrame, seq: int) -> None:
-        """Count a frame once: it may lie on disk and in the stream, or twice in the stream."""
+    def add(self, frame: WaitingFrame, seq: int, pruned: FrameNumbers | None = None) -> None:
+        """Count a frame once: it may lie on disk and in the stream, or twice in the stream. What is pruned from the
+        ledger is stored."""
         self.seen_ms = max(self.seen_ms, frame.seen_ms)
         self.meta = self.meta or _meta(frame.fields)
         self.account = _merged(self.account, frame.fields)
-        if any(seq in self.numbers[place, frame.partition] for place in PLACES):
+        if (pruned and seq in pruned) or any(seq in self.numbers[place, frame.partition] for place in PLACES):
             return
         self.numbers[frame.place, frame.partition].add(seq)
         self.events[frame.place] += frame.events
 
 
-async def add_up(frames: AsyncIterator[WaitingFrame], only: UUID | None) -> dict[UUID | None, WaitingFrames]:
+async def add_up(
+    frames: AsyncIterator[WaitingFrame], only: UUID | None, pruned: Mapping[tuple[UUID, int], FrameNumbers]
+) -> dict[UUID | None, WaitingFrames]:
     """By emitter. Frames without one, or without a readable one, are under None."""
     found: defaultdict[UUID | None, WaitingFrames] = defaultdict(WaitingFrames)
     async for frame in frames:
@@ -65,7 +68,7 @@ async def add_up(frames: AsyncIterator[WaitingFrame], only: UUID | None) -> dict
         if emitter_id is None:
             found[None].events[frame.place] += frame.events
         else:
-            found[emitter_id].add(frame, seq)
+            found[emitter_id].add(frame, seq, pruned.get((emitter_id, frame.partition)))
     return dict(found)
 
 

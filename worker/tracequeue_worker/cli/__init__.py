@@ -15,6 +15,8 @@ from tracequeue_worker.cli import (
     examining,
     exporting,
     looking,
+    replaying,
+    retaining,
     serving,
     standing,
 )
@@ -54,8 +56,10 @@ for command, example in (
     (serving.migrate, "tracequeue migrate --dry-run"),
     (standing.status, "tracequeue status --json"),
     (auditing.audit, "tracequeue audit --spool /var/spool/tracequeue"),
+    (retaining.retention, "tracequeue retention --days 30 --dry-run"),
     (examining.doctor, "tracequeue doctor --json"),
     (exporting.export, "tracequeue export --out /backup --database"),
+    (replaying.replay, "tracequeue replay --to postgresql://owner@new-server/traces --migrate"),
     (looking.traces, "tracequeue traces --pipeline support --failed --since 2h"),
     (looking.trace, "tracequeue trace 019b76da-a800-7000-8000-000000000001 --io"),
 ):

@@ -14,6 +14,7 @@ from tracequeue_worker import migrate as migrations
 from tracequeue_worker import service
 from tracequeue_worker.cli import progress
 from tracequeue_worker.cli.output import AsJson, Exit, counted, own_name, print_json, print_lines, reported, run, say
+from tracequeue_worker.cli.retaining import daily
 from tracequeue_worker.embedded import DATA_DIR, servers, to_start
 from tracequeue_worker.embedded.workers import WorkerProcess, environment_of, worker_processes
 from tracequeue_worker.logs import set_up_logging
@@ -93,7 +94,7 @@ def up(
             environment = environment_of(settings, running)
             names = [f"up-{number}" for number in range(1, workers + 1)]
             urls = {f"TRACEQUEUE_{field.upper()}": getattr(running, field) for field in missing}
-            with worker_processes(names, environment) as processes:
+            with daily(settings, running.database_url), worker_processes(names, environment) as processes:
                 _announce(urls, workers, as_json)
                 _watch(processes)
 

@@ -1,1 +1,1 @@
-"""What is old enough goes: whole partitions, and the ledger of frames that nothing can deliver again."""
+"""How long history stays: old days are dropped whole, and the ledger of their frames is folded into ranges."""

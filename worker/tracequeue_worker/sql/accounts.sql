@@ -1,18 +1,33 @@
 -- The account of each emitter. A frame that is dead as a whole counts with all its events, and so does one that had the
--- number of another. Frames without an emitter have the number 0 and are one account together. Of one emitter ($1), or
--- of those whose frames came over streams with these first letters of their names ($2).
+-- number of another. Frames without an emitter have the number 0 and are one account together. What was pruned counts
+-- from pipeline_settled, and no more when it comes again. Of one emitter ($1), or of those whose frames came over streams
+-- with these first letters of their names ($2).
 WITH ledger AS (
-    SELECT
-        CASE WHEN seq > 0 THEN emitter_id END AS emitter_id,
-        sum(events) AS events,
-        sum(CASE
-            WHEN dead = '[]' THEN 0
-            WHEN dead @> '[{"index": null}]' THEN events
-            ELSE jsonb_array_length(dead)
-        END) AS dead
-    FROM public.pipeline_frames
-    WHERE ($1::uuid IS NULL OR emitter_id = $1) AND starts_with(stream, $2)
-    GROUP BY 1
+    SELECT emitter_id, sum(events) AS events, sum(dead) AS dead
+    FROM (
+        SELECT
+            CASE WHEN seq > 0 THEN emitter_id END AS emitter_id,
+            events,
+            CASE
+                WHEN dead = '[]' THEN 0
+                WHEN dead @> '[{"index": null}]' THEN events
+                ELSE jsonb_array_length(dead)
+            END AS dead
+        FROM public.pipeline_frames AS frame
+        WHERE ($1::uuid IS NULL OR emitter_id = $1)
+            AND starts_with(stream, $2)
+            AND NOT EXISTS (
+                SELECT FROM public.pipeline_settled AS settled
+                WHERE settled.emitter_id = frame.emitter_id
+                    AND settled.partition = frame.partition
+                    AND settled.numbers @> frame.seq
+            )
+        UNION ALL
+        SELECT emitter_id, events, dead
+        FROM public.pipeline_settled
+        WHERE ($1::uuid IS NULL OR emitter_id = $1) AND starts_with(stream, $2)
+    ) AS frame
+    GROUP BY emitter_id
 ),
 conflict AS (
     SELECT emitter_id, count(*) AS frames, sum(events) AS events
