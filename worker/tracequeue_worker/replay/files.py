@@ -48,6 +48,10 @@ class FileSource:
             files.setdefault(header.id, (header, reader))
         return cls(files, bounds)
 
+    def without_bounds(self) -> Self:
+        """The same files, all of them."""
+        return type(self)(self._files, EVERYTHING)
+
     async def parts(self) -> list[Part]:
         """Raises `Damaged`."""
         return [Part(str(key), reader.size()) for key, (_, reader) in self._files.items() if self._is_read(key)]

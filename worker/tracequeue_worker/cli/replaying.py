@@ -1,0 +1,142 @@
+"""`replay`: whatever still holds the events, into a database."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tracequeue.errors import SettingsError
+from tracequeue_worker.cli.output import AsJson, Exit, counted, print_json, run, say
+from tracequeue_worker.cli.replay_progress import watched
+from tracequeue_worker.cli.replay_report import GO_ON, show_report
+from tracequeue_worker.cli.replay_sources import Chosen, Opened, chosen
+from tracequeue_worker.cli.times import between
+from tracequeue_worker.decoder import Decoder, TimeWindow
+from tracequeue_worker.errors import Transient, WorkerError
+from tracequeue_worker.replay.models import ReplayReport
+from tracequeue_worker.replay.replayer import Replayer
+from tracequeue_worker.replay.selection import Selection
+from tracequeue_worker.replay.store import DatabaseStore
+from tracequeue_worker.replay.target import VARIABLE, Target
+from tracequeue_worker.replay.wanted import WantedTraces, traces_in
+from tracequeue_worker.settings import WorkerSettings
+
+
+def replay(  # noqa: PLR0913, PLR0917 - each is an option
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="PATH", help="More files, behind --file.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DSN",
+            help="The database that is filled. Others on this machine see it in the list of processes: where it has a "
+            "password, set TRACEQUEUE_DATABASE_URL instead, which is the default.",
+        ),
+    ] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="From the live streams: the default.")] = False,
+    dead: Annotated[bool, typer.Option("--dead", help="From the dead letters; they stay there.")] = False,
+    spool: Annotated[Path | None, typer.Option(metavar="DIR", help="From a spool folder; it stays as it is.")] = None,
+    file: Annotated[
+        list[Path] | None, typer.Option(metavar="PATH", help="From files of `export` or of the archive; - is stdin.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="From here on: 2h, 7d, a date, or an entry id.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this.")] = None,
+    pipeline: Annotated[str | None, typer.Option(help="Only traces of this pipeline.")] = None,
+    telegram_id: Annotated[int | None, typer.Option(help="Only traces of this user of Telegram.")] = None,
+    rate: Annotated[float | None, typer.Option(min=1, metavar="N", help="At most so many events a second.")] = None,
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="Make an empty or older database ready first; needs its owner's login.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Store events again from whatever still holds them, and say what is there and what is not.
+
+    Interrupted, it goes on where it is when the same command is run again. Exits with 1 if anything is missing.
+    """
+    source = chosen(stream, dead, spool, file or [], paths or [])
+    selection = Selection(between(since, until), pipeline, telegram_id)
+
+    async def work() -> ReplayReport:
+        settings = _settings(to)
+        target = Target(settings, "--to" if to else VARIABLE)
+        await target.prepare(migrating=migrate)
+        return await _replay(source, selection, target, rate)
+
+    report = run(work)
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    if not report.finished:
+        say(f"interrupted after {counted(report.frames, 'frame')}: {GO_ON}", "yellow")
+        raise typer.Exit(Exit.INTERRUPTED)
+    if not as_json:
+        show_report(report)
+    if not report.complete:
+        raise typer.Exit(Exit.NO)
+
+
+def _settings(to: str | None) -> WorkerSettings:
+    """With the target as their database. Raises `SettingsError`, which names what was typed."""
+    try:
+        return WorkerSettings.load(database_url=to)
+    except SettingsError as error:
+        named = str(error).replace(f"{VARIABLE} (or DATABASE_URL)", "--to")
+        raise (SettingsError(named) if to else error) from None
+
+
+async def _replay(source: Chosen, selection: Selection, target: Target, rate: float | None) -> ReplayReport:
+    settings = target.settings
+    async with (
+        DatabaseStore.open(target) as store,
+        source.open(settings, selection.bounds, store.known_elsewhere) as opened,
+        _wanted(opened, selection, settings) as wanted,
+    ):
+        take = wanted.take if wanted else None
+        replayer = Replayer(opened.source, store, settings, selection=selection, wanted=take, rate=rate)
+        async with watched(replayer):
+            report = await _interruptible(replayer)
+        if wanted is None:
+            return report
+        shortfalls = [*report.shortfalls, *wanted.shortfalls()]
+        return report.model_copy(update={"left_out": wanted.left_out, "shortfalls": shortfalls})
+
+
+@asynccontextmanager
+async def _wanted(opened: Opened, selection: Selection, settings: WorkerSettings) -> AsyncIterator[WantedTraces | None]:
+    """Which traces are wanted, where not all are: for that the source is read once before."""
+    if not selection.by_trace:
+        yield None
+        return
+    say("reading the source once to see whose its traces are", "dim")
+    await opened.source.parts()
+    wanted = await traces_in(selection, Decoder(TimeWindow.of(settings)), *opened.whole)
+    try:
+        yield wanted
+    finally:
+        wanted.close()
+
+
+async def _interruptible(replayer: Replayer) -> ReplayReport:
+    """Run it; the first signal ends it behind the batch in hand, the second one at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        loop.remove_signal_handler(signal.SIGTERM)
+        replayer.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        return await replayer.run()
+    except Transient:
+        raise
+    except WorkerError:
+        if replayer.progress.frames:
+            say(
+                f"{counted(replayer.progress.frames, 'frame')} stored before this stay: once it is cured, {GO_ON}",
+                "yellow",
+            )
+        raise
