@@ -40,12 +40,14 @@ class SpoolSource:
         self._membership = membership
         self._segments: dict[str, Segment] = {}
         """By the name of the file, as they were when the replay began."""
+        self._looked = False
 
     async def parts(self) -> list[Part]:
         """Raises `Unreachable`."""
-        for path in self._paths("*.spool"):
-            if path.name not in self._segments and (segment := Segment.seen(path)):
-                self._segments[path.name] = segment
+        if not self._looked:
+            seen = (Segment.seen(path) for path in self._paths("*.spool"))
+            self._segments = {segment.path.name: segment for segment in seen if segment}
+            self._looked = True
         return [Part(name, segment.size) for name, segment in self._segments.items()]
 
     async def read(self, part: Part, after: str | None) -> AsyncIterator[Taken]:

@@ -78,7 +78,7 @@ class StreamSource:
         self._gone[key] = int(facts.get("entries-added", length)) - length
         if not newest:
             return None
-        self._last[key] = newest[0][0]
+        self._last.setdefault(key, newest[0][0])
         return Part(key, None if self._bounds else length)
 
     async def _facts(self, stream: bytes) -> dict[str, Any]:
