@@ -38,7 +38,7 @@ def show_report(report: ReplayReport) -> None:
     print_lines(_figures(report))
     if report.days:
         print_lines("")
-        print_lines(_days(report.days))
+        print_lines(_days(report.days) if report.replay_id else _days_known(report.days))
     for text, style in (*_remarks(report), *_advice(report)):
         print_lines(Text(f"\n{text}", style=style))
     print_lines(_verdict(report))
@@ -65,6 +65,12 @@ def _figures(report: ReplayReport) -> Any:
 def _days(days: Sequence[DayComparison]) -> Any:
     rows = [*_folded(days)] if len({one.day for one in days}) > LISTED_DAYS else [_row(one) for one in days]
     return table("day", "events", "source", "target", "digest", "", rows=rows, right=("source", "target"))
+
+
+def _days_known(days: Sequence[DayComparison]) -> Any:
+    """Of a dry run, which hashes nothing."""
+    rows = [[one.day, one.kind, one.source_rows, one.target_rows] for one in days]
+    return table("day", "events", "source", "known", rows=rows, right=("source", "known"))
 
 
 def _folded(days: Sequence[DayComparison]) -> Iterator[list[object]]:
@@ -131,11 +137,10 @@ def _frames(gaps: Iterable[Gap]) -> int:
 
 def _advice(report: ReplayReport) -> Iterator[tuple[str, str]]:
     """What to do next."""
-    if not report.finished and report.replay_id:
-        yield GO_ON, "yellow"
-        return
     if report.gaps or report.shortfalls:
         yield ELSEWHERE, "yellow"
+    if not report.replay_id:
+        return
     if any(one.missing for one in report.days):
         yield WITHOUT_A_ROW, "yellow"
     if any(one.different for one in report.days):
@@ -147,8 +152,6 @@ def _advice(report: ReplayReport) -> Iterator[tuple[str, str]]:
 def _verdict(report: ReplayReport) -> Text:
     if not report.replay_id:
         return Text("\nnothing was written", style="cyan")
-    if not report.finished:
-        return Text("\nNOT FINISHED", style="bold red")
     if report.complete:
         refused = f", but for {sum(report.dead.values())} that no store can take" if report.dead else ""
         return Text(f"\ncomplete: all that the source holds is in the target{refused}", style="green")

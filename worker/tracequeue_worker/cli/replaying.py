@@ -18,6 +18,7 @@ from tracequeue_worker.cli.times import between
 from tracequeue_worker.decoder import Decoder, TimeWindow
 from tracequeue_worker.errors import Transient, WorkerError
 from tracequeue_worker.replay.models import ReplayReport
+from tracequeue_worker.replay.rehearsal import Rehearsal
 from tracequeue_worker.replay.replayer import Replayer
 from tracequeue_worker.replay.selection import Selection
 from tracequeue_worker.replay.store import DatabaseStore
@@ -46,6 +47,9 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option
     until: Annotated[str | None, typer.Option(help="Before this.")] = None,
     pipeline: Annotated[str | None, typer.Option(help="Only traces of this pipeline.")] = None,
     telegram_id: Annotated[int | None, typer.Option(help="Only traces of this user of Telegram.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing; say what the target's ledger does not know yet.")
+    ] = False,
     rate: Annotated[float | None, typer.Option(min=1, metavar="N", help="At most so many events a second.")] = None,
     migrate: Annotated[
         bool, typer.Option("--migrate", help="Make an empty or older database ready first; needs its owner's login.")
@@ -56,24 +60,31 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option
 
     Interrupted, it goes on where it is when the same command is run again. Exits with 1 if anything is missing.
     """
+    if migrate and dry_run:
+        raise typer.BadParameter(
+            "a dry run writes nothing, and needs no tables: leave --migrate out", param_hint="--dry-run"
+        )
     source = chosen(stream, dead, spool, file or [], paths or [])
     selection = Selection(between(since, until), pipeline, telegram_id)
 
     async def work() -> ReplayReport:
-        settings = _settings(to)
-        target = Target(settings, "--to" if to else VARIABLE)
+        target = Target(_settings(to), "--to" if to else VARIABLE)
+        if dry_run:
+            async with Rehearsal.open(target, has_tables=await target.has_tables()) as rehearsal:
+                return await _replay(source, selection, target.settings, rehearsal, rate)
         await target.prepare(migrating=migrate)
-        return await _replay(source, selection, target, rate)
+        async with DatabaseStore.open(target) as store:
+            return await _replay(source, selection, target.settings, store, rate)
 
     report = run(work)
     if as_json:
         print_json(report.model_dump(mode="json"))
     if not report.finished:
-        say(f"interrupted after {counted(report.frames, 'frame')}: {GO_ON}", "yellow")
+        say(f"interrupted after {counted(report.frames, 'frame')}" + ("" if dry_run else f": {GO_ON}"), "yellow")
         raise typer.Exit(Exit.INTERRUPTED)
     if not as_json:
         show_report(report)
-    if not report.complete:
+    if not (report.complete or dry_run):
         raise typer.Exit(Exit.NO)
 
 
@@ -86,10 +97,10 @@ def _settings(to: str | None) -> WorkerSettings:
         raise (SettingsError(named) if to else error) from None
 
 
-async def _replay(source: Chosen, selection: Selection, target: Target, rate: float | None) -> ReplayReport:
-    settings = target.settings
+async def _replay(
+    source: Chosen, selection: Selection, settings: WorkerSettings, store: DatabaseStore | Rehearsal, rate: float | None
+) -> ReplayReport:
     async with (
-        DatabaseStore.open(target) as store,
         source.open(settings, selection.bounds, store.known_elsewhere) as opened,
         _wanted(opened, selection, settings) as wanted,
     ):

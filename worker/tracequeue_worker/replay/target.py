@@ -51,13 +51,28 @@ class Target:
 
         Raises `Unreachable`, `Fatal` with the cure, or `MigrationError` where a newer version migrated it.
         """
+        async with self._looking() as connection:
+            if migrating:
+                await migrate.migrate(connection)
+            await _check_schema(connection)
+
+    async def has_tables(self) -> bool:
+        """For a rehearsal, which may do without tables. Those that are there must be of this version: raises as
+        `prepare` does."""
+        async with self._looking() as connection:
+            if not await _has_tables(connection):
+                return False
+            await _check_schema(connection)
+            return True
+
+    @asynccontextmanager
+    async def _looking(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection under the login's own role, to a server that takes rows."""
         with self.speaking():
             connection = await connect(self.url, application="tracequeue replay")
             try:
                 await _check_server(connection)
-                if migrating:
-                    await migrate.migrate(connection)
-                await _check_schema(connection)
+                yield connection
             finally:
                 await connection.close()
 
