@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 import asyncpg
@@ -20,6 +20,7 @@ FLOOR: Final = 150_000
 DEADLINE_SECONDS: Final = 10.0
 WRITER: Final = "tracequeue_writer"
 CONNECTIONS_OF_A_WORKER: Final = 2
+RETENTION_SLACK_DAYS: Final = 2
 SHOWN: Final = 3
 
 
@@ -29,6 +30,7 @@ class Deployment:
 
     connection: asyncpg.Connection
     facts: Mapping[str, Any]
+    retention_days: int | None
 
 
 Check: TypeAlias = Callable[[Deployment], Awaitable[list[Finding]]]
@@ -40,7 +42,7 @@ async def examine_postgres(settings: WorkerSettings) -> list[Finding]:
     connection = await connect(url, application="tracequeue doctor", deadline=DEADLINE_SECONDS)
     try:
         (facts,) = await connection.fetch(statement("doctor_server"))
-        subject = Deployment(connection, dict(facts))
+        subject = Deployment(connection, dict(facts), settings.retention_days)
         return [finding for name, check in CHECKS.items() for finding in await _checked(name, check, subject)]
     finally:
         connection.terminate()
@@ -132,6 +134,21 @@ async def _partitions(subject: Deployment) -> list[Finding]:
     return [_finding("partitions", "warn", found, "run `tracequeue migrate` once a day: it makes those of a week")]
 
 
+async def _retention(subject: Deployment) -> list[Finding]:
+    found = (await subject.connection.fetch(statement("doctor_retention")))[0]
+    if found["detaching"]:
+        halves = f"half detached: {_some(found['detaching'])}"
+        return [_finding("retention", "warn", halves, "run `tracequeue retention` as the owner, it ends that")]
+    if subject.retention_days is None:
+        return [_finding("retention", "ok", "TRACEQUEUE_RETENTION_DAYS is not set: every day stays")]
+    first = datetime.now(UTC).date() - timedelta(days=subject.retention_days)
+    oldest = found["oldest"]
+    if oldest is None or oldest >= first - timedelta(days=RETENTION_SLACK_DAYS):
+        return [_finding("retention", "ok", f"nothing is older than {subject.retention_days} days for long")]
+    late = f"{oldest} is still there, {subject.retention_days} days are to stay"
+    return [_finding("retention", "warn", late, "run `tracequeue retention` once a day, as the owner")]
+
+
 async def _connections(subject: Deployment) -> list[Finding]:
     left = subject.facts["connections"] - subject.facts["connected"]
     found = f"{left} of {subject.facts['connections']} are left, a worker takes {CONNECTIONS_OF_A_WORKER}"
@@ -159,6 +176,7 @@ CHECKS: Final[dict[str, Check]] = {
     "rights": _rights,
     "exposure": _exposure,
     "partitions": _partitions,
+    "retention": _retention,
     "connections": _connections,
     "disk": _disk,
     "clock": _clock,
