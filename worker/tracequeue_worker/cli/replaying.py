@@ -17,6 +17,7 @@ from tracequeue_worker.cli.replay_sources import Chosen, Opened, chosen
 from tracequeue_worker.cli.times import between
 from tracequeue_worker.decoder import Decoder, TimeWindow
 from tracequeue_worker.errors import Transient, WorkerError
+from tracequeue_worker.replay.dead_letters import AFTERWARDS
 from tracequeue_worker.replay.models import ReplayReport
 from tracequeue_worker.replay.rehearsal import Rehearsal
 from tracequeue_worker.replay.replayer import Replayer
@@ -84,6 +85,8 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option
         raise typer.Exit(Exit.INTERRUPTED)
     if not as_json:
         show_report(report)
+    if dead and report.frames and not dry_run:
+        say(AFTERWARDS, "dim")
     if not (report.complete or dry_run):
         raise typer.Exit(Exit.NO)
 

@@ -113,12 +113,16 @@ async def traces_in(selection: Selection, decoder: Decoder, source: Source, *oth
     the replay for its parts before, so that this reading ends behind it. Raises as the sources do.
     """
     wanted = WantedTraces(selection)
-    async for frame in _frames(decoder, source):
-        wanted.note(frame)
-        wanted.note_spans(frame)
-    for other in others:
-        async for frame in _frames(decoder, other):
+    try:
+        async for frame in _frames(decoder, source):
             wanted.note(frame)
+            wanted.note_spans(frame)
+        for other in others:
+            async for frame in _frames(decoder, other):
+                wanted.note(frame)
+    except BaseException:
+        wanted.close()
+        raise
     return wanted
 
 
