@@ -1,8 +1,6 @@
 """`tracequeue audit` as it is typed: what it prints, and how it ends."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,13 +8,12 @@ import asyncpg
 import pytest
 import redis
 
-from tests.fixtures.bot import collecting, two_traces
+from tests.fixtures.bot import collecting, collecting_on_disk, two_traces
 from tests.fixtures.command import Command
 from tests.fixtures.frames import ended, frame, span
 from tests.fixtures.postgres import database
 from tests.fixtures.servers import free_port
-from tracequeue import EmitterSettings, TraceCollector, TraceContext
-from tracequeue import collector as process
+from tracequeue import TraceContext
 from tracequeue.keys import events_key
 
 
@@ -75,19 +72,6 @@ def test_an_emitter_that_nobody_knows_is_a_no(command: Command) -> None:
     assert (answer.code, answer.out) == (1, "")
     assert f"emitter {unknown} is not known" in answer.err
     assert command("audit", "--emitter", "nonsense").code == 2
-
-
-@contextmanager
-def collecting_on_disk(folder: Path, prefix: str) -> Iterator[None]:
-    """The process's collector, whose Redis is away: at the end everything is in the folder."""
-    settings = EmitterSettings(redis_url=f"redis://127.0.0.1:{free_port()}/0", prefix=prefix, spool_dir=folder)
-    before, made = process.get_collector(), TraceCollector(settings)
-    process.use(made)
-    try:
-        yield
-    finally:
-        made.stop_sync(0.2)
-        process.use(before)
 
 
 def test_a_spool_is_looked_at_where_it_is_named(command: Command, prefix: str, tmp_path: Path) -> None:
