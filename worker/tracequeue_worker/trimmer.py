@@ -10,6 +10,7 @@ from redis.exceptions import NoPermissionError
 from tracequeue_worker.lua import load
 from tracequeue_worker.redis_client import talking_to
 from tracequeue_worker.report import WorkerReport
+from tracequeue_worker.settings import ARCHIVE_GROUP
 from tracequeue_worker.streams import Membership
 
 AT_ONCE: Final = 10_000
@@ -38,8 +39,17 @@ class Holder:
     def __str__(self) -> str:
         return (
             f"group {self.group!r} of {self.stream} has not settled what is {self.seconds / 3600:.1f} h old, "
-            f"so nothing younger is trimmed: let it read, or run `XGROUP DESTROY {self.stream} {self.group}`"
+            f"so nothing younger is trimmed: {self.cure}"
         )
+
+    @property
+    def cure(self) -> str:
+        destroy = f"run `XGROUP DESTROY {self.stream} {self.group}`"
+        if self.group == ARCHIVE_GROUP:
+            return (
+                f"let workers run with TRACEQUEUE_ARCHIVE_DIR, on a disk with room; or, to archive no more, {destroy}"
+            )
+        return f"let it read, or {destroy}"
 
 
 class Trimmer:

@@ -39,9 +39,10 @@ def worker(
     if as_json:
         print_json(asdict(report))
     else:
+        archived = f", {counted(report.archived, 'frame')} archived" if settings.archive_dir else ""
         say(
             f"{report.frames} frames, {report.events} events: {report.rows} stored, "
-            f"{report.dead_letters} dead letters, in {report.seconds:.1f} s"
+            f"{report.dead_letters} dead letters{archived}, in {report.seconds:.1f} s"
         )
     if drain and report.held:
         say(

@@ -10,7 +10,7 @@ from tracequeue.settings import EmitterSettings
 from tracequeue_worker.backlog import Backlog, read_backlog
 from tracequeue_worker.cli.connections import repository, streams
 from tracequeue_worker.cli.output import AsJson, counted, print_json, print_lines, run, table
-from tracequeue_worker.doctor import Finding, examine_here
+from tracequeue_worker.doctor import Finding, examine_here, read_unarchived
 from tracequeue_worker.printable import one_line
 from tracequeue_worker.read_models import EmitterAccount, Loss
 from tracequeue_worker.settings import WorkerSettings
@@ -31,6 +31,7 @@ class Standing:
     losses: list[Loss]
     holders: list[Holder]
     spool: list[Finding]
+    unarchived: list[Backlog]
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -41,6 +42,7 @@ class Standing:
             "losses": [loss.model_dump(mode="json") for loss in self.losses],
             "groups_that_block_trimming": [asdict(holder) for holder in self.holders],
             "spool": [finding.found for finding in self.spool],
+            "frames_to_archive": sum(_waiting(self.unarchived)) if self.unarchived else None,
         }
 
 
@@ -52,6 +54,8 @@ def status(as_json: AsJson = False) -> None:
         return
     print_lines(_backlog_table(standing.backlogs))
     print_lines(f"\nstored in the last minute: {standing.rate:.1f} events/s")
+    if standing.unarchived:
+        print_lines(f"frames waiting to be archived: {sum(_waiting(standing.unarchived))}")
     for finding in standing.spool:
         print_lines(
             Text(f"{finding.check}: {one_line(finding.found)}", style="" if finding.verdict == "ok" else "yellow")
@@ -73,7 +77,12 @@ async def _look() -> Standing:
             await repo.get_losses(membership.keys_begin),
             await read_holders(client, membership, settings.keep_stream_seconds),
             examine_here(emitter) if emitter.spool_dir else [],
+            await read_unarchived(client, membership),
         )
+
+
+def _waiting(backlogs: list[Backlog]) -> list[int]:
+    return [one.unread + one.pending for one in backlogs]
 
 
 def _account_table(accounts: list[EmitterAccount]) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 
 from tracequeue.settings import EmitterSettings
+from tracequeue_worker.doctor.archive import examine_archive_folder
 from tracequeue_worker.doctor.finding import Finding, Subject
 from tracequeue_worker.doctor.here import examine_here
 from tracequeue_worker.doctor.postgres import examine_postgres
@@ -31,7 +32,7 @@ async def examine(settings: WorkerSettings, environment: Mapping[str, str] = os.
     examination = Examination()
     await _look("redis", examine_redis(settings), examination)
     await _look("postgres", examine_postgres(settings), examination)
-    examination.findings += examine_here(emitter)
+    examination.findings += [*examine_here(emitter), *examine_archive_folder(settings.archive_dir)]
     return examination
 
 

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from tracequeue_worker.backlog import read_backlog
+from tracequeue_worker.doctor.archive import examine_archive_group
 from tracequeue_worker.doctor.finding import Finding, Verdict, clock, size
 from tracequeue_worker.doctor.redis_rights import refused_commands
 from tracequeue_worker.errors import Fatal, LoginRefused, Transient
@@ -213,7 +214,7 @@ async def _forgotten_groups(subject: Deployment) -> list[Finding]:
             "other groups",
             "warn",
             f"group {one.group!r} of {one.stream} is {one.seconds / 3600:.1f} h behind: nothing younger is trimmed",
-            f"let it read, or run `XGROUP DESTROY {one.stream} {one.group}`",
+            one.cure,
         )
         for one in holders
     ] or [_finding("other groups", "ok", "none blocks trimming")]
@@ -238,6 +239,7 @@ CHECKS: Final[dict[str, Check]] = {
     "streams": _streams,
     "workers": _consumers,
     "other groups": _forgotten_groups,
+    "archive": lambda subject: examine_archive_group(subject.client, subject.membership, subject.settings),
     "clock": _clock,
 }
 

@@ -39,6 +39,8 @@ class ArchiveFolder:
     """Raises `Fatal` with the cure where the disk takes nothing; then each function may be called again."""
 
     def __init__(self, path: Path, streams: Sequence[bytes]) -> None:
+        self.abandoned = False
+        """Whether a file was left after a failure, which `recover` finishes."""
         self._path = path
         self._streams = [stream.decode() for stream in streams]
         self._writer: HistoryWriter | None = None
@@ -80,6 +82,7 @@ class ArchiveFolder:
 
     def recover(self) -> None:
         """Finish what processes that died left unfinished. Where that fails, the files stay for the next time."""
+        self.abandoned = False
         try:
             for path in unfinished(self._path):
                 if writer := recover(path):
@@ -95,7 +98,7 @@ class ArchiveFolder:
 
     def _end(self, writer: HistoryWriter) -> None:
         try:
-            log.info("archived: %s, which another process had left unfinished", writer.finish())
+            log.info("archived: %s, which had been left unfinished", writer.finish())
         finally:
             writer.close()
 
@@ -110,6 +113,7 @@ class ArchiveFolder:
         writer, self._writer = self._writer, None
         if writer:
             (writer.close if of_use else writer.discard)()
+            self.abandoned = self.abandoned or of_use
 
     def _refused(self, error: OSError) -> Fatal:
         said = error.strerror or str(error)

@@ -118,6 +118,8 @@ class Archiver:
                     break
         await self._store()
         await self._writing.until_done(partial(on_disk, self.folder.finish))
+        if self.folder.abandoned:
+            await on_disk(self.folder.recover)
 
     async def _take_pending(self) -> None:
         async with aclosing(self.reclaimer.round()) as pages:
@@ -151,7 +153,7 @@ class Archiver:
         if self.folder.due:
             await self._writing.until_done(partial(on_disk, self.folder.finish))
         now = time.monotonic()
-        if now >= self._recover_at:
+        if now >= self._recover_at or self.folder.abandoned:
             await on_disk(self.folder.recover)
             self._recover_at = now + RECOVER_SECONDS
         if now >= self._look_at:
