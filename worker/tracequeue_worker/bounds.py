@@ -102,6 +102,11 @@ class Bounds:
         return " ".join([*words, f"until {self.until.text}"] if self.until is not None else words)
 
 
+def is_relative(text: str | None) -> bool:
+    """Whether it means another moment each time that it is typed."""
+    return text is not None and AGO.fullmatch(text) is not None
+
+
 def moment(text: str) -> datetime:
     """`2h` is two hours ago; anything else is ISO 8601, UTC where it names no zone. Raises `ValueError`."""
     if ago := AGO.fullmatch(text):

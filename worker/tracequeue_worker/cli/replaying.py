@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from tracequeue.errors import SettingsError
+from tracequeue_worker.bounds import is_relative
 from tracequeue_worker.cli.output import AsJson, Exit, counted, print_json, run, say
 from tracequeue_worker.cli.replay_progress import watched
 from tracequeue_worker.cli.replay_report import GO_ON, show_report
@@ -67,6 +68,8 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option
         )
     source = chosen(stream, dead, spool, file or [], paths or [])
     selection = Selection(between(since, until), pipeline, telegram_id)
+    if is_relative(since) or is_relative(until):
+        say(f"{selection.bounds.text}: to go on with this replay after an interruption, type these times", "dim")
 
     async def work() -> ReplayReport:
         target = Target(_settings(to), "--to" if to else VARIABLE)
