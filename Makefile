@@ -9,6 +9,9 @@ PYTHON ?= $(shell for candidate in python3 python3.14 python3.13 python3.12 pyth
 # More arguments for pytest or for the benchmarks: make test ARGS="tests/unit -x"
 ARGS ?=
 
+# Tests wait for servers a good part of their time: one more at a time than there are cores.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 # Tests and benchmarks start many processes: where Python may not keep what it compiles, each compiles all of it again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -27,7 +30,7 @@ up: $(INSTALLED) ## Redis, Postgres and a worker for your own bot; Ctrl-C stops 
 	@$(BIN)/tracequeue up
 
 test: $(INSTALLED) ## the whole suite, on real servers
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, import boundaries
 	@$(BIN)/ruff check .
