@@ -11,9 +11,16 @@ from tests.fixtures import archive
 from tests.fixtures.frames import frame, span
 from tests.fixtures.oracle import Site
 from tests.fixtures.polling import eventually
+from tests.fixtures.replays import contents
 from tests.fixtures.stream import Stream
 from tracequeue.keys import events_key
+from tracequeue_worker.bounds import Bounds
 from tracequeue_worker.history import archive_folder
+from tracequeue_worker.replay.files import FileSource
+from tracequeue_worker.replay.replayer import Replayer
+from tracequeue_worker.replay.selection import Selection
+from tracequeue_worker.replay.store import DatabaseStore
+from tracequeue_worker.replay.target import Target
 from tracequeue_worker.settings import ARCHIVE_GROUP
 
 ARCHIVE = {"keep_stream_seconds": 0}
@@ -51,6 +58,25 @@ async def test_what_was_in_the_stream_before_the_archive_is_archived_too(
     report = await site.drain(archive_dir=tmp_path)
     assert report.frames == 10
     assert archive.copies(tmp_path) == dict.fromkeys([*ids, *later], 1)
+
+
+async def test_a_database_that_is_lost_comes_back_from_the_archive(site: Site, tmp_path: Path, target_url: str) -> None:
+    """The stream is empty by then. Two times, for what a crash archived twice is stored once as well."""
+    bot = site.bot()
+    async with bot.emitting(), site.working(archive_dir=tmp_path, **ARCHIVE) as report:
+        await eventually(lambda: report.archived > 20)
+    await site.drain(archive_dir=tmp_path, **ARCHIVE)
+    await _replay(site, tmp_path, target_url)
+    assert await contents(target_url) == await contents(site.database_url)
+    await _replay(site, tmp_path, target_url)
+    assert await contents(target_url) == await contents(site.database_url)
+
+
+async def _replay(site: Site, folder: Path, target_url: str) -> None:
+    settings = site.settings(database_url=target_url)
+    async with DatabaseStore.open(Target(settings, "--to")) as store:
+        replayer = Replayer(FileSource.of(archive.files(folder)), store, settings, selection=Selection(Bounds()))
+        assert (await replayer.run()).complete
 
 
 async def test_any_entry_comes_out_as_it_went_in(site: Site, stream: Stream, tmp_path: Path) -> None:
