@@ -1,5 +1,6 @@
 """Replays from dead letters, from a spool, and of some traces only, with real bots, workers and servers."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
@@ -18,6 +19,8 @@ from tests.fixtures.oracle import Site
 from tests.fixtures.polling import eventually
 from tests.fixtures.postgres import database
 from tracequeue.keys import dead_key, events_key
+from tracequeue.outgoing import Outgoing
+from tracequeue.spool.records import FILE_HEAD, encode
 from tracequeue_worker.bounds import Bounds
 from tracequeue_worker.decoder import Decoder, TimeWindow
 from tracequeue_worker.records import DAY
@@ -44,8 +47,10 @@ Making: TypeAlias = Callable[[Redis, str, Membership], Source]
 
 
 @asynccontextmanager
-async def replaying(site: Site, url: str, making: Making, **options: Any) -> AsyncIterator[Replayer]:
-    settings = site.settings(database_url=url)
+async def replaying(
+    site: Site, url: str, making: Making, batch_rows: int = 5_000, **options: Any
+) -> AsyncIterator[Replayer]:
+    settings = site.settings(database_url=url, batch_rows=batch_rows)
     async with command_client(site.redis_url) as client, DatabaseStore.open(Target(settings, "--to")) as store:
         yield Replayer(making(client, site.redis_url, Membership.of(settings)), store, settings, **options)
 
@@ -187,6 +192,45 @@ async def test_a_spool_that_is_read_twice(site: Site, target_url: str, tmp_path:
     assert (first.written, second.written, second.present) == (50, 0, 50)
     assert first.days == second.days
     await bot.stop(1.0)
+
+
+def written_spool(folder: Path, site: Site, frames: int) -> Making:
+    """A spool with frames of one emitter, three spans in each, in two segments."""
+    key = events_key(site.prefix, 0)
+    made = [dict(frame(span(), span(), span(), src="d" * 32, seq=seq + 1)) for seq in range(frames)]
+    records = [encode(Outgoing(key, seq, 3, fields)) for seq, fields in enumerate(made, 1)]
+    for name, part in (("a", records[: frames // 2]), ("b", records[frames // 2 :])):
+        (folder / f"{name}.spool").write_bytes(FILE_HEAD + b"".join(part))
+    return spool(folder)
+
+
+async def refused_events(site: Site, frames: int) -> Making:
+    """Dead letters of frames of three spans each."""
+    for seq in range(frames):
+        fields = frame(span(), span(), span(), src="d" * 32, seq=seq + 1)
+        await site.redis.xadd(events_key(site.prefix, 0), dict(fields))
+    await site.drain(**TOO_EARLY)
+    return DeadLetterSource
+
+
+@pytest.mark.parametrize("kind", ["spool", "dead letters"])
+async def test_interrupted_it_goes_on_and_its_figures_are_of_the_whole(
+    site: Site, target_url: str, tmp_path: Path, kind: str
+) -> None:
+    making = written_spool(tmp_path, site, 100) if kind == "spool" else await refused_events(site, 100)
+    async with replaying(site, target_url, making, batch_rows=10) as replayer:
+        running = asyncio.create_task(replayer.run())
+        await eventually(lambda: replayer.progress.events)
+        replayer.stop()
+        interrupted = await running
+    assert not interrupted.finished
+    assert 0 < interrupted.written < 300
+    stored = len(await keys(target_url))
+    assert stored == interrupted.written
+    report = await replay(site, target_url, making)
+    assert (report.resumed, report.finished, report.complete) == (True, True, True)
+    assert (report.events, report.written, report.present) == (300, 300, 0)
+    assert len(await keys(target_url)) == 300
 
 
 def of(pipeline: str, number: int) -> list[dict[str, Any]]:
