@@ -4,7 +4,7 @@ import platform
 import sys
 from importlib import import_module
 
-NAMES = ("hot_path", "encoder", "drain")
+NAMES = ("hot_path", "encoder", "drain", "replay")
 
 
 def main() -> None:
