@@ -230,7 +230,8 @@ def test_files_fill_a_database(command: Command, exported: list[Path], target: s
             [sys.executable, "-m", "tracequeue_worker", "replay", "--to", target, "--file", "-", "--json"],
             stdin=stdin, capture_output=True, check=False, env=command.environment, cwd=command.folder,
         )  # fmt: skip
-    assert (process.returncode, json.loads(process.stdout)["present"]) == (0, 48)
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout)["present"] == 48
 
 
 def test_a_flipped_bit_in_a_file_is_told(command: Command, exported: list[Path], target: str) -> None:
