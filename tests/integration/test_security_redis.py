@@ -138,6 +138,21 @@ async def test_looking_with_the_rights_of_the_reader(
     assert await access.refusals() == []
 
 
+@pytest.mark.parametrize("source", ["--stream", "--dead"])
+async def test_a_replay_may_only_read_redis_and_writes_with_the_rights_of_the_worker(
+    site: Site, access: RedisAccess, logins: PostgresAccess, command: Command, source: str
+) -> None:
+    """That it writes nothing to Redis is true because it may not."""
+    await site.redis.xadd(events_key(site.prefix, 0), frame(span(), span(), src="a" * 32))
+    await site.drain(past_limit="2999-01-01")
+    urls = {"TRACEQUEUE_REDIS_URL": access.reader, "TRACEQUEUE_DATABASE_URL": logins.worker}
+    for arguments in ([], ["--dry-run"], ["--telegram-id", "1"]):
+        answer = command("replay", source, *arguments, "--json", **urls)
+        assert (answer.document["finished"], answer.document["gaps"]) == (True, []), answer
+    assert len(await site.fetch("SELECT 1 FROM pipeline_spans")) == 2
+    assert await access.refusals() == []
+
+
 async def test_dead_letters_are_retried_and_dropped_with_the_rights_of_the_worker(
     site: Site, access: RedisAccess, logins: PostgresAccess, command: Command
 ) -> None:
