@@ -19,11 +19,18 @@ from tests.fixtures.probing import Reply, ask
 from tests.fixtures.servers import free_port
 from tracequeue.errors import SettingsError
 from tracequeue.keys import dead_key, events_key
-from tracequeue_worker import backoff
+from tracequeue_worker import backoff, service
 from tracequeue_worker.errors import Fatal, Transient
 from tracequeue_worker.service import Stop, run
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers look soon whether something is wrong, and whether somebody cured it."""
+    monkeypatch.setattr(backoff, "PROBE_SECONDS", 0.5)
+    monkeypatch.setattr(service, "POLICY_SECONDS", 0.5)
 
 
 @asynccontextmanager
@@ -129,8 +136,7 @@ async def test_a_failing_store_is_degraded_and_says_since_when(site: Site) -> No
         assert samples["tracequeue_trouble{operation=write}{state=degraded}"] == 0
 
 
-async def test_what_needs_a_person_is_held_with_the_cure(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "PROBE_SECONDS", 0.5)
+async def test_what_needs_a_person_is_held_with_the_cure(site: Site) -> None:
     async with serving(site, LedgerSink(*[Fatal("no such table: run `tracequeue migrate`")] * 3)) as port:
         await site.redis.xadd(events_key(site.prefix, 0), frame(span()))
         (reason,) = (await becomes(port, "/readyz", 503)).document["reasons"]
