@@ -47,8 +47,9 @@ class HistoryReader:
         the whole file is known to hold at the end. Raises `Damaged`, and no record of the block was handed out then.
         """
         with self._reading() as file:
-            block: Block | None = _first(file)
-            _header(block)
+            first = _first(file)
+            _header(first)
+            block: Block | None = first
             counted, self.left_out = Counted(), []
             while block:
                 values = counted.add(block)
