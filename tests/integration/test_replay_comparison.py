@@ -152,18 +152,31 @@ async def test_an_end_may_override_and_fill_without_any_difference(target: Targe
     assert all(day.equal for day in (await target.days()).values())
 
 
-async def test_a_running_trace_with_other_content_is_different(target: Target) -> None:
-    start = start_of(ended_row(start_time=NOON))
-    await target.write(start)
-    await target.connection.execute("UPDATE pipeline_traces SET pipeline_name = 'forged', status = NULL")
+async def keep_traces_as_they_are(target: Target) -> None:
     await target.connection.execute(
         "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$"
     )
     await target.connection.execute(
         "CREATE TRIGGER keep BEFORE UPDATE ON pipeline_traces FOR EACH ROW EXECUTE FUNCTION keep()"
     )
+
+
+async def test_a_running_trace_with_other_content_is_different(target: Target) -> None:
+    start = start_of(ended_row(start_time=NOON))
+    await target.write(start)
+    await target.connection.execute("UPDATE pipeline_traces SET pipeline_name = 'forged'")
+    await keep_traces_as_they_are(target)
     await target.write(start)
     assert (await target.days())["starts"].different == 1
+
+
+async def test_an_end_of_a_trace_that_still_runs_is_missing(target: Target) -> None:
+    end = ended_row(start_time=NOON)
+    await target.write(start_of(end))
+    await keep_traces_as_they_are(target)
+    assert await target.write(end) == Compared(0, 0)
+    day = (await target.days())["ends"]
+    assert (day.missing, day.different) == (1, 0)
 
 
 async def test_rows_that_the_target_does_not_take_are_missing(target: Target) -> None:

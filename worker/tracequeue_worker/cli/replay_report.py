@@ -47,8 +47,8 @@ def show_report(report: ReplayReport) -> None:
 def _heading(report: ReplayReport) -> Iterator[str]:
     verb = "replay" if report.replay_id else "a dry run of a replay"
     yield f"{verb} of {one_line(report.source)}" + (f", {one_line(report.selection)}" if report.selection else "")
-    went_on = ", gone on with now" if report.resumed else ""
-    yield f"into {one_line(report.target)}, begun {report.started_at:%Y-%m-%d %H:%M:%S} UTC{went_on}"
+    resumed = ", resumed" if report.resumed else ""
+    yield f"into {one_line(report.target)}, begun {report.started_at:%Y-%m-%d %H:%M:%S} UTC{resumed}"
     yield ""
 
 
@@ -100,8 +100,8 @@ def _state(one: DayComparison) -> Text:
 
 
 def _short(digest: int) -> str:
-    """Enough of it to compare by eye."""
-    return f"{digest % 2**64:016x}"
+    """As much of it as two fit beside each other on 80 columns; `--json` has all."""
+    return f"{digest % 2**40:010x}"
 
 
 def _remarks(report: ReplayReport) -> Iterator[tuple[str, str]]:
