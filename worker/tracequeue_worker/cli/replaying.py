@@ -117,7 +117,7 @@ async def _replay(
         if wanted is None:
             return report
         shortfalls = [*report.shortfalls, *wanted.shortfalls()]
-        return report.model_copy(update={"left_out": wanted.left_out, "shortfalls": shortfalls})
+        return report.model_copy(update={"shortfalls": shortfalls})
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from tracequeue_worker.records import DecodedFrame, Entry
 from tracequeue_worker.replay.bookkeeping import Bookkeeping
 from tracequeue_worker.replay.pace import Pace
 from tracequeue_worker.replay.source import Part, Source, Taken
-from tracequeue_worker.replay.steps import Position, Step
+from tracequeue_worker.replay.steps import Position, Step, events_of
 from tracequeue_worker.sinks.batch import key_of
 
 Take: TypeAlias = Callable[[DecodedFrame], DecodedFrame | None]
@@ -95,6 +95,7 @@ class Feed:
             frame = self._decoder.decode(content)
             step.number = None if frame.retry else key_of(frame)
         step.frame = self._wanted(frame) if self._wanted else frame
+        step.left_out = events_of(frame) - step.events
         return step
 
 

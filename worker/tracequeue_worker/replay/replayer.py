@@ -159,6 +159,7 @@ class Replayer:
             raise
         self._portion.written()
         self.progress.add(found)
+        self.progress.left_out += sum(step.left_out for step in portion)
         del steps[: len(portion)]
         return portion
 

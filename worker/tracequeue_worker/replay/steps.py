@@ -42,11 +42,16 @@ class Step:
     number: Key | None = None
     """Of a frame that was read whole, wanted or not."""
     bookkeeping: Bookkeeping | None = None
+    left_out: int = 0
+    """Events that are not wanted."""
 
     @property
     def events(self) -> int:
-        """How many events are to be stored; of a frame that cannot be read at least one."""
-        if self.frame is None:
-            return 0
-        whole = any(one.index is None for one in self.frame.rejections)
-        return len(self.frame.retry) or max(self.frame.events, int(whole))
+        """How many events are to be stored."""
+        return 0 if self.frame is None else events_of(self.frame)
+
+
+def events_of(frame: DecodedFrame) -> int:
+    """How many events a frame brings; one that cannot be read at least one."""
+    whole = any(one.index is None for one in frame.rejections)
+    return len(frame.retry) or max(frame.events, int(whole))

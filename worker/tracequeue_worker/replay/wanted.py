@@ -31,12 +31,10 @@ class WantedTraces:
     """First `note` every frame, then `take` the events of the traces that are wanted.
 
     A trace is wanted if its started or its ended event is what the selection asks for. Memory is bounded, whatever the
-    number of traces: the ids lie in a temporary file of this process, which nobody else sees. `left_out` counts events
-    that were not taken.
+    number of traces: the ids lie in a temporary file of this process, which nobody else sees.
     """
 
     def __init__(self, selection: Selection) -> None:
-        self.left_out = 0
         self._selection = selection
         self._traces = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._traces.executescript(PREPARED)
@@ -59,7 +57,6 @@ class WantedTraces:
         """
         lines = frame.retry or frozenset(range(frame.events))
         wanted = self._wanted_lines(frame) & lines
-        self.left_out += len(lines) - len(wanted)
         if not wanted:
             return None
         return frame if wanted == lines else _only(frame, wanted)
