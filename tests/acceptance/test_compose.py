@@ -122,8 +122,9 @@ def test_the_health_of_a_worker_is_asked_where_it_answers() -> None:
     assert worker["expose"] == instructions("EXPOSE") == [port]
 
 
-def test_the_demo_only_runs_when_it_is_asked_for() -> None:
-    assert [name for name, service in SERVICES.items() if service.get("profiles")] == ["demo"]
+def test_retention_and_the_demo_only_run_when_they_are_asked_for() -> None:
+    profiles = {name: service["profiles"] for name, service in SERVICES.items() if service.get("profiles")}
+    assert profiles == {"retention": ["retention"], "demo": ["demo"]}
 
 
 @pytest.mark.parametrize("service", OURS)
