@@ -142,14 +142,37 @@ async def test_a_second_end_with_other_content_is_different(target: Target, chan
     assert (day.source_rows, day.target_rows, day.different, day.equal) == (2, 2, 1, False)
 
 
-@pytest.mark.parametrize("order", ["start first", "end first", "at once"])
-async def test_an_end_may_override_and_fill_without_any_difference(target: Target, order: str) -> None:
-    end = ended_row(start_time=NOON, pipeline_name="better", telegram_id=None, metadata='{"new": 1}', session_id="s")
-    start = start_of(end, session_id=None, parent="p")
-    batches = {"start first": [(start,), (end,)], "end first": [(end,), (start,)], "at once": [(end, start)]}[order]
-    for batch in batches:
-        await target.write(*batch)
+SAID = {
+    "telegram_id": 43, "user_id": 8, "session_id": "s", "metadata": '{"new": 1}', "tags": ["new"], "parent": "q",
+}  # fmt: skip
+UNSAID = dict.fromkeys(SAID)
+
+
+@pytest.mark.parametrize("of_end", [SAID, UNSAID], ids=["overriding", "filled"])
+@pytest.mark.parametrize("of_start", [{"session_id": "t", "parent": "p"}, UNSAID], ids=["said", "unsaid"])
+@pytest.mark.parametrize("order", [("start", "end"), ("end", "start"), ("both",)], ids=" then ".join)
+async def test_an_end_may_override_and_be_filled_without_any_difference(
+    target: Target, order: tuple[str, ...], of_start: dict[str, Any], of_end: dict[str, Any]
+) -> None:
+    end = ended_row(start_time=NOON, pipeline_name="better")._replace(**of_end)
+    start = start_of(end, pipeline_name="support")._replace(**of_start)
+    other = ("renamed", None, "2.0", None)
+    batches = {"start": ((start,), FRAME), "end": ((end,), other), "both": ((end, start), FRAME)}
+    for event in order:
+        rows, described = batches[event]
+        await target.write(*rows, described=described)
     assert all(day.equal for day in (await target.days()).values())
+
+
+@pytest.mark.parametrize("column", ["telegram_id", "user_id", "session_id", "metadata", "tags", "parent"])
+async def test_what_only_a_start_said_and_an_ended_trace_lost_is_different(target: Target, column: str) -> None:
+    end = ended_row(start_time=NOON)._replace(**UNSAID)
+    start = start_of(end)._replace(**SAID)
+    await target.write(start, end)
+    await target.connection.execute(f"UPDATE pipeline_traces SET {column} = NULL")
+    await keep_traces_as_they_are(target)
+    await target.write(start)
+    assert (await target.days())["starts"].different == 1
 
 
 async def keep_traces_as_they_are(target: Target) -> None:
@@ -217,3 +240,11 @@ async def test_digests_do_not_depend_on_order_nor_on_batches(target: Target) -> 
     for row in reversed(rows):
         await target.write(row)
     assert (await target.days())["spans"] == together
+
+
+async def test_all_figures_add_up_over_batches(target: Target) -> None:
+    span = full_span()
+    for name in (span.span_name, "other", "another", span.span_name):
+        await target.write(span._replace(span_name=name))
+    day = (await target.days())["spans"]
+    assert (day.source_rows, day.target_rows, day.different) == (4, 4, 2)
