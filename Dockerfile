@@ -9,7 +9,9 @@ RUN python -m venv /opt/tracequeue \
     && /opt/tracequeue/bin/pip install --no-cache-dir --constraint constraints.txt '.[worker]'
 
 FROM python:3.13.9-slim-bookworm
-RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin tracequeue
+# /archive is for a volume: it takes over the folder's owner.
+RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin tracequeue \
+    && install --directory --owner=10001 --mode=700 /archive
 COPY --from=build /opt/tracequeue /opt/tracequeue
 ENV PATH=/opt/tracequeue/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -5,6 +5,7 @@ not in the archive yet is still in the stream.
 """
 
 import resource
+import secrets
 import shutil
 import signal
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ import pytest
 
 from tests.fault.test_health_port import becomes
 from tests.fault.test_redis_memory import emit, fill, limit_memory
+from tests.fault.test_worker_memory import peak
 from tests.fixtures import archive
+from tests.fixtures.frames import frame, span
 from tests.fixtures.halting_worker import ARCHIVE_POINTS
 from tests.fixtures.journal import Bot
 from tests.fixtures.oracle import LONGEST_SECONDS, Site
@@ -26,8 +29,11 @@ from tests.fixtures.servers import free_port
 from tests.fixtures.worker_process import ended, worker_process
 from tracequeue.keys import events_key
 from tracequeue_worker.decoder import Decoder, TimeWindow
+from tracequeue_worker.doctor import read_unarchived
 from tracequeue_worker.errors import Fatal
+from tracequeue_worker.history.archiver import BATCH_BYTES
 from tracequeue_worker.settings import ARCHIVE_GROUP
+from tracequeue_worker.streams import Membership
 
 WHEN_IT_ENDS = {"before the last line", "before the name", "after the name"}
 KEEPING_NOTHING = {"TRACEQUEUE_KEEP_STREAM_SECONDS": "0"}
@@ -235,6 +241,31 @@ async def test_asked_to_stop_while_redis_is_frozen(
     await own_site.drain(archive_dir=tmp_path, keep_stream_seconds=0)
     await own_site.assert_account_closes(bot)
     await assert_the_archive_is_whole(own_site, tmp_path)
+
+
+async def test_entries_of_a_megabyte_that_waited_for_a_disk(site: Site, tmp_path: Path) -> None:
+    """What waits is in Redis, not in the worker: neither while the disk takes nothing, nor when it does again."""
+    key, weight = events_key(site.prefix, 0), secrets.token_bytes(1_000_000)
+    variables = {"TRACEQUEUE_ARCHIVE_DIR": str(tmp_path), "TRACEQUEUE_BATCH_BYTES": "1000000"}
+    async with worker_process(site, **variables) as worker:
+        for _ in range(20):
+            await site.redis.xadd(key, frame(span(), note=weight))
+        await eventually(lambda: _unarchived(site, 0), LONGEST_SECONDS)
+        before = peak(worker.pid)
+        with no_file_grows(worker.pid):
+            for _ in range(150):
+                await site.redis.xadd(key, frame(span(), note=weight))
+            await eventually(site.settled, LONGEST_SECONDS)
+        await eventually(lambda: _unarchived(site, 0), LONGEST_SECONDS)
+        assert peak(worker.pid) < before + 8 * BATCH_BYTES
+        worker.terminate()
+        assert await ended(worker) == 0
+    await assert_the_archive_is_whole(site, tmp_path)
+
+
+async def _unarchived(site: Site, frames: int) -> bool:
+    backlogs = await read_unarchived(site.redis, Membership.of(site.settings()))
+    return bool(backlogs) and sum(one.unread + one.pending for one in backlogs) == frames
 
 
 async def test_a_drain_says_that_the_archive_takes_nothing(site: Site, tmp_path: Path) -> None:
