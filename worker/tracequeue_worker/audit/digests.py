@@ -15,7 +15,7 @@ TABLES: tuple[Literal["traces"], Literal["spans"]] = ("traces", "spans")
 class Digest(Row):
     """Of the rows of a table that start on a UTC day: the sum of the hashes of all columns but `created_at`.
 
-    Servers of one major version agree on it, whatever the order of the rows and the spelling of their JSON.
+    The order of the rows and the spelling of their JSON do not matter. PostgreSQL 15 and 18 agree on it.
     """
 
     day: date
