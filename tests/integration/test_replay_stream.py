@@ -171,6 +171,28 @@ async def test_what_was_trimmed_is_said(site: Site, target_url: str) -> None:
     assert again.complete, again  # that database has what was trimmed
 
 
+async def test_what_was_trimmed_before_the_bounds_is_not_missed(site: Site, target_url: str) -> None:
+    stream = events_key(site.prefix, 0)
+    ids = [await site.redis.xadd(stream, frame(span(), src="3" * 32, seq=number)) for number in range(1, 6)]
+    await site.redis.xtrim(stream, maxlen=4, approximate=False)
+    later = await replay(site, target_url, Bounds.parse(ids[2].decode(), None))
+    assert later.complete
+    assert later.written == 3
+    earlier = await replay(site, target_url, Bounds.parse("2001-01-01", None))
+    assert earlier.shortfalls
+    assert not earlier.complete
+
+
+async def test_frames_of_which_nothing_is_wanted_were_read_all_the_same(site: Site, target_url: str) -> None:
+    await fill(site)
+    report = await replay(site, target_url, changes={"batch_rows": 20}, wanted=lambda _: None)
+    assert report.complete
+    assert report.finished
+    assert (report.frames, report.events, report.written, report.gaps) == (50, 0, 0, [])
+    assert report.left_out == 250
+    assert not await fetch(target_url, "SELECT FROM pipeline_frames")
+
+
 async def test_it_takes_the_time_that_the_rate_asks_for(site: Site, target_url: str) -> None:
     await filled(site)
     report = await replay(site, target_url, rate=500.0)

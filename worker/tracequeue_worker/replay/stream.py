@@ -37,7 +37,7 @@ class StreamSource:
         self._last: dict[str, bytes] = {}
         """Part -> its last entry."""
         self._gone: dict[str, int] = {}
-        """Part -> how many entries it had before and has no more."""
+        """Part -> how many entries it had before and has no more, where these may be asked for."""
 
     async def parts(self) -> list[Part]:
         """The partitions that hold anything. Raises `Transient` or `Fatal`."""
@@ -72,10 +72,12 @@ class StreamSource:
     async def _part(self, stream: bytes) -> Part | None:
         async with talking_to(self._client):
             newest: Any = await self._client.xrevrange(stream, self._bounds.last, "-", 1)
+            oldest: Any = await self._client.xrange(stream, count=1)
             facts = await self._facts(stream)
         key = stream.decode()
         length = int(facts.get("length", 0))
-        self._gone[key] = int(facts.get("entries-added", length)) - length
+        if not oldest or Bounds(self._bounds.since).holds(oldest[0][0]):
+            self._gone[key] = int(facts.get("entries-added", length)) - length
         if not newest:
             return None
         self._last.setdefault(key, newest[0][0])
