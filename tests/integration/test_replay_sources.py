@@ -248,7 +248,7 @@ async def test_only_the_traces_of_a_pipeline(site: Site, target_url: str) -> Non
         await site.redis.xadd(key, dict(frame(*events, src=src, seq=seq + 1)))
     selection = Selection(pipeline="coach")
     report, shortfalls = await replay_chosen(site, target_url, selection)
-    assert (report.events, report.written) == (4, 4)
+    assert (report.frames, report.events, report.written, report.left_out) == (4, 4, 4, 5)
     assert {row["pipeline_name"] for row in await fetch(target_url, "SELECT * FROM pipeline_traces")} == {"coach"}
     assert [row["seq"] for row in await fetch(target_url, "SELECT seq FROM pipeline_frames")] == [3]
     assert len(shortfalls) == 1
