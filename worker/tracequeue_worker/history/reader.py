@@ -1,6 +1,6 @@
 """Reads a file of history, trusting nothing in it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,6 +12,9 @@ from tracequeue_worker.history.file_format import LEFT_OUT, Header, Trailer, rea
 
 CURE: Final = "take a whole copy of this file and run the same command again"
 NOT_ENDED: Final = "it has no last line, so it was cut short, or never finished"
+
+_END: Final = b'"end"'
+_LEFT_OUT: Final = LEFT_OUT.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +55,22 @@ class HistoryReader:
             block: Block | None = first
             counted, self.left_out = Counted(), []
             while block:
-                values = counted.add(block)
-                self.left_out += [str(value[LEFT_OUT])[:200] for value in values if LEFT_OUT in value]
+                lines = counted.add(block)
                 if block.start < after < block.end:
                     raise Damaged(f"no block begins at byte {after}, where it was read up to: this is another file")
                 if block.start >= after:
-                    kept = [value for value in values if LEFT_OUT not in value]
-                    yield Records(kept, block.start, block.end)
+                    yield Records(self._without_left_out(lines), block.start, block.end)
+                elif _LEFT_OUT in block.content:
+                    self._without_left_out(lines)
                 block = read_block(file, block.end)
             if not counted.ended:
                 raise Damaged(NOT_ENDED)
+
+    def _without_left_out(self, lines: Sequence[bytes]) -> list[dict[str, Any]]:
+        """The records of lines. Raises `Damaged`."""
+        values = list(map(read_object, lines))
+        self.left_out += [str(value[LEFT_OUT])[:200] for value in values if LEFT_OUT in value]
+        return [value for value in values if LEFT_OUT not in value]
 
     def damaged(self, damage: Damaged, records: Records) -> Damaged:
         """What to raise where a block is as it was written, and yet not as the format has it."""
@@ -90,17 +99,18 @@ class Counted:
         self.ended = False
         self._digest = sha256()
 
-    def add(self, block: Block) -> list[dict[str, Any]]:
-        """The records of a block. Raises `Damaged`."""
+    def add(self, block: Block) -> list[bytes]:
+        """The lines of a block that are records. Raises `Damaged`."""
         if self.ended:
             raise Damaged(f"something follows its last line, at byte {block.start}")
-        values = list(map(read_object, block.content[:-1].split(b"\n")))
-        if "end" in values[-1]:
-            self._end(Trailer.read(values.pop()), block.content, len(values))
+        lines = block.content[:-1].split(b"\n")
+        if _END in lines[-1] and "end" in (last := read_object(lines[-1])):
+            lines.pop()
+            self._end(Trailer.read(last), block.content, len(lines))
         else:
             self._digest.update(block.content)
-            self.records += len(values)
-        return values[1:] if block.start == 0 else values
+            self.records += len(lines)
+        return lines[1:] if block.start == 0 else lines
 
     def _end(self, trailer: Trailer, content: bytes, records: int) -> None:
         """The digest is of everything before the last line."""
