@@ -110,6 +110,31 @@ MUTANTS = [
         "tests/integration/test_reclaimer.py",
         "silent_consumers_go_only or leaving_removes",
     ),
+    Mutant(
+        "the archive acknowledges what is on the disk",
+        "worker/tracequeue_worker/history/archiver.py",
+        "        await self._writing.until_done(partial(on_disk, partial(self.folder.store, self._batch)))\n",
+        "        await self.acknowledger.acknowledge(self._batch)\n"
+        "        await self._writing.until_done(partial(on_disk, partial(self.folder.store, self._batch)))\n",
+        "tests/fault/test_archive.py",
+        "folder_that_cannot_be_made",
+    ),
+    Mutant(
+        "a replay writes a batch only where its part is still where that was read",
+        "worker/tracequeue_worker/replay/checkpoint.py",
+        'if row["position"] != expected.text:',
+        'if row["position"] == "nowhere":',
+        "tests/fault/test_replay_beside_workers.py",
+        "in_processes_at_once",
+    ),
+    Mutant(
+        "a replay brings rows back whose frames the ledger knows",
+        "worker/tracequeue_worker/replay/store.py",
+        "PostgresSink(target.settings, repairing=True)",
+        "PostgresSink(target.settings)",
+        "tests/integration/test_replay_stream.py",
+        "rows_that_were_lost",
+    ),
 ]
 
 
