@@ -51,15 +51,16 @@ class WantedTraces:
             self._traces.executemany(NOTE_SPAN, ((trace_id,) for trace_id in inside))
 
     def take(self, frame: DecodedFrame) -> DecodedFrame | None:
-        """The frame, where all of it is wanted; else a retry of the lines that are; None where none is.
+        """The lines of a frame that are wanted, as a retry of them; None where none is.
 
-        A retry makes no entry in the ledger, which would say that all of the frame is stored.
+        Also where all are: a retry makes no entry in the ledger and brings no account of the emitter, which could not
+        close in a database that has only some of its traces.
         """
         lines = frame.retry or frozenset(range(frame.events))
         wanted = self._wanted_lines(frame) & lines
         if not wanted:
             return None
-        return frame if wanted == lines else _only(frame, wanted)
+        return _only(frame, wanted)
 
     @property
     def unknown(self) -> int:
