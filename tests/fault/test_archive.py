@@ -15,9 +15,6 @@ from uuid import UUID
 
 import pytest
 
-from tests.fault.test_health_port import becomes
-from tests.fault.test_redis_memory import emit, fill, limit_memory
-from tests.fault.test_worker_memory import peak
 from tests.fixtures import archive
 from tests.fixtures.frames import frame, span
 from tests.fixtures.halting_worker import ARCHIVE_POINTS
@@ -25,8 +22,10 @@ from tests.fixtures.journal import Bot
 from tests.fixtures.oracle import LONGEST_SECONDS, Site
 from tests.fixtures.own_servers import OwnServer
 from tests.fixtures.polling import eventually
+from tests.fixtures.pressure import emit, fill, limit_memory
+from tests.fixtures.probing import becomes
 from tests.fixtures.servers import free_port
-from tests.fixtures.worker_process import ended, worker_process
+from tests.fixtures.worker_process import ended, peak, worker_process
 from tracequeue.keys import events_key
 from tracequeue_worker.decoder import Decoder, TimeWindow
 from tracequeue_worker.doctor import read_unarchived
@@ -251,13 +250,13 @@ async def test_entries_of_a_megabyte_that_waited_for_a_disk(site: Site, tmp_path
         for _ in range(20):
             await site.redis.xadd(key, frame(span(), note=weight))
         await eventually(lambda: _unarchived(site, 0), LONGEST_SECONDS)
-        before = peak(worker.pid)
+        before = peak(worker)
         with no_file_grows(worker.pid):
             for _ in range(150):
                 await site.redis.xadd(key, frame(span(), note=weight))
             await eventually(site.settled, LONGEST_SECONDS)
         await eventually(lambda: _unarchived(site, 0), LONGEST_SECONDS)
-        assert peak(worker.pid) < before + 8 * BATCH_BYTES
+        assert peak(worker) < before + 8 * BATCH_BYTES
         worker.terminate()
         assert await ended(worker) == 0
     await assert_the_archive_is_whole(site, tmp_path)

@@ -16,26 +16,16 @@ import yaml
 
 from tests.fixtures.command import Command
 from tests.fixtures.journal import Bot
-from tests.fixtures.oracle import LONGEST_SECONDS, Site
+from tests.fixtures.oracle import Site
 from tests.fixtures.own_servers import OwnServer
 from tests.fixtures.polling import eventually
-from tests.fixtures.probing import Reply, ask
+from tests.fixtures.probing import ask, becomes
 from tests.fixtures.proxy import proxied
 from tests.fixtures.servers import free_port
 from tracequeue_worker import redis_client
 from tracequeue_worker.health import verdicts
 
 COMPOSE = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())
-
-
-async def becomes(port: int, path: str, status: int, *reasons: str) -> Reply:
-    """The reply once it has this status, and names these reasons among others."""
-
-    async def reply() -> Reply | None:
-        answer = await ask(port, path)
-        return answer if answer.status == status and set(reasons) <= set(answer.reasons) else None
-
-    return await eventually(reply, LONGEST_SECONDS)
 
 
 @asynccontextmanager

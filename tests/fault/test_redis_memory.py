@@ -1,49 +1,21 @@
 """Faults 12 and 13: Redis runs out of memory, or is told to make room by evicting streams."""
 
 import logging
-import secrets
 
 import pytest
 
 from tests.fixtures.foreign import Producer
-from tests.fixtures.journal import Bot
 from tests.fixtures.oracle import LONGEST_SECONDS, Site
 from tests.fixtures.polling import eventually
+from tests.fixtures.pressure import LARGE, ROOM, emit, fill, limit_memory, refusals
 from tracequeue.keys import events_key
 from tracequeue_worker.errors import Fatal
 from tracequeue_worker.trimmer import PRESSURE
-
-ROOM = 4 * 1024 * 1024
-LARGE = 20_000
-"""Hexadecimal digits: they do not shrink below half."""
-
-
-async def limit_memory(site: Site, room: int = ROOM) -> None:
-    used = (await site.redis.info("memory"))["used_memory"]
-    await site.redis.config_set("maxmemory", used + room)
-
-
-async def refusals(site: Site) -> int:
-    """How often Redis has refused something for want of memory."""
-    facts = await site.redis.info("errorstats")
-    return int(facts.get("errorstat_OOM", {"count": 0})["count"])
 
 
 async def memory_is_ample(site: Site) -> bool:
     facts = await site.redis.info("memory")
     return bool(facts["used_memory"] < facts["maxmemory"] * PRESSURE)
-
-
-def emit(bot: Bot, traces: int = 1) -> None:
-    for _ in range(traces):
-        bot.trace(spans=2, output=secrets.token_hex(LARGE // 2))
-
-
-async def fill(site: Site, bot: Bot) -> None:
-    """Until Redis refuses more. The bot is not told, and goes on."""
-    while not await refusals(site):
-        emit(bot, 20)
-        await bot.collector.flush(0.2)
 
 
 async def test_a_worker_drains_and_trims_a_redis_that_is_full(own_site: Site) -> None:

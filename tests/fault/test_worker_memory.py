@@ -1,12 +1,11 @@
 """Fault 6: a thousand entries of 1 MB. A worker holds what its settings say, not what waits for it."""
 
 import secrets
-from pathlib import Path
 
 from tests.fixtures.frames import frame, span
 from tests.fixtures.oracle import LONGEST_SECONDS, Site
 from tests.fixtures.polling import eventually
-from tests.fixtures.worker_process import worker_process
+from tests.fixtures.worker_process import peak, worker_process
 from tracequeue.keys import events_key
 from tracequeue_worker.reader import REPLY_BYTES
 
@@ -22,16 +21,10 @@ async def test_a_thousand_entries_of_a_megabyte(site: Site) -> None:
     async with worker_process(site, TRACEQUEUE_BATCH_BYTES=str(BATCH_BYTES)) as worker:
         await site.redis.xadd(key, frame(span(), note=weight))
         await eventually(lambda: site.fetch("SELECT FROM pipeline_frames"))
-        at_rest = peak(worker.pid)
+        at_rest = peak(worker)
         for _ in range(ENTRIES):
             await site.redis.xadd(key, frame(span(), note=weight))
         await eventually(site.settled, LONGEST_SECONDS)
-        assert peak(worker.pid) < at_rest + ALLOWED
+        assert peak(worker) < at_rest + ALLOWED
     assert len(await site.fetch("SELECT FROM pipeline_spans")) == ENTRIES + 1
     assert await site.dead_letters() == []
-
-
-def peak(pid: int) -> int:
-    """The most bytes that a process ever had in memory."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))

@@ -8,6 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.fixtures import archive
+from tests.fixtures.access import PostgresAccess, RedisAccess
+from tests.fixtures.command import Command
 from tests.fixtures.frames import frame, span
 from tests.fixtures.oracle import Site
 from tests.fixtures.polling import eventually
@@ -174,14 +176,32 @@ async def test_frames_that_somebody_deleted_before_they_were_archived_are_said(
     assert await site.fetch("SELECT FROM pipeline_losses") == []
 
 
-@pytest.mark.parametrize("consumer", ["w1", "w2"])
-async def test_the_group_is_made_before_anything_is_trimmed(
-    site: Site, stream: Stream, tmp_path: Path, consumer: str
+async def test_with_the_rights_of_the_shipped_users(
+    site: Site, access: RedisAccess, logins: PostgresAccess, command: Command, tmp_path: Path
 ) -> None:
+    """Also what a worker that died left, and for who looks."""
+    bot = site.bot(access.emitter)
+    bot.burst(20)
+    await bot.collector.flush()
+    key = events_key(site.prefix, 0)
+    await site.redis.xgroup_create(key, ARCHIVE_GROUP, id="0", mkstream=True)
+    await site.redis.xreadgroup(ARCHIVE_GROUP, "dead-worker", {key: ">"}, count=1)
+    worker = {"redis_url": access.worker, "database_url": logins.worker, "archive_dir": tmp_path} | ARCHIVE
+    async with site.working(**worker) as report:
+        await eventually(lambda: report.archived)
+        await bot.stop()
+    await site.drain(**worker)
+    await site.assert_account_closes(bot)
+    looking = {"TRACEQUEUE_REDIS_URL": access.reader, "TRACEQUEUE_DATABASE_URL": logins.reader}
+    assert command("status", "--json", **looking).document["frames_to_archive"] == 0
+    assert await access.refusals() == []
+
+
+async def test_the_group_is_made_before_anything_is_trimmed(site: Site, stream: Stream, tmp_path: Path) -> None:
     """Also where it was destroyed while the worker runs: what is in the stream is archived once more."""
     ids = await stream.add(10)
     await site.drain()
-    async with site.working(archive_dir=tmp_path, consumer=consumer, **ARCHIVE) as report:
+    async with site.working(archive_dir=tmp_path, **ARCHIVE) as report:
         await eventually(lambda: report.trimmed == 10)
         assert report.archived == 10
         await site.redis.xgroup_destroy(stream.key, ARCHIVE_GROUP)

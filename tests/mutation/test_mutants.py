@@ -117,7 +117,7 @@ MUTANTS = [
         "        await self.acknowledger.acknowledge(self._batch)\n"
         "        await self._writing.until_done(partial(on_disk, partial(self.folder.store, self._batch)))\n",
         "tests/fault/test_archive.py",
-        "folder_that_cannot_be_made",
+        "test_killed and write",
     ),
     Mutant(
         "a replay writes a batch only where its part is still where that was read",
