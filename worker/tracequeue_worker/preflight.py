@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
@@ -83,9 +83,11 @@ def named(url: str, error: RedisError | OSError) -> Fatal | Unreachable:
 
 
 def address_of(url: str) -> str:
-    """Where the server is, without user and password."""
+    """Where the server is, and which of its databases, unless it is the first; without user and password."""
     parts = urlsplit(url)
+    number = parse_qs(parts.query).get("db", [parts.path.strip("/") if parts.hostname else ""])[0]
+    database = f"/{number}" if number not in ("", "0") else ""
     try:
-        return f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
+        return (f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path) + database
     except ValueError:
         return "the address in TRACEQUEUE_REDIS_URL"
