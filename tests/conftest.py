@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.fixtures.stream",
     "tests.fixtures.command",
     "tests.fixtures.oracle",
+    "tests.fixtures.audits",
     "tests.fixtures.replays",
     "tests.fixtures.bot_process",
     "tests.fixtures.access",

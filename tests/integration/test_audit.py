@@ -1,78 +1,22 @@
 """The audit on real servers: it closes where nothing is lost, and names exactly what is."""
 
 import os
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import orjson
 import pytest
 
+from tests.fixtures.audits import Auditor, figures, frames, missing, silent
 from tests.fixtures.frames import frame, span
-from tests.fixtures.journal import Bot
 from tests.fixtures.oracle import Site
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import free_port
 from tracequeue.keys import dead_key, events_key
 from tracequeue.spool.records import FILE_HEAD, next_record
-from tracequeue_worker.audit.accounting import Audit, audit_accounts
-from tracequeue_worker.audit.models import AuditedEmitter
-from tracequeue_worker.database import create_pool
 from tracequeue_worker.errors import Unreachable
-from tracequeue_worker.streams import Membership
-
-
-class Auditor:
-    """Audits a site as the reader."""
-
-    def __init__(self, site: Site, pool: asyncpg.Pool) -> None:
-        self._site = site
-        self.pool = pool
-
-    async def __call__(self, partitions: int = 1, **options: Any) -> Audit:
-        membership = Membership.of(self._site.settings(partitions=partitions))
-        return await audit_accounts(self._site.redis, membership, self.pool, **options)
-
-    async def one(self, **options: Any) -> AuditedEmitter:
-        """The only emitter there is."""
-        (emitter,) = (await self(**options)).emitters
-        return emitter
-
-
-@pytest.fixture
-async def auditor(site: Site) -> AsyncIterator[Auditor]:
-    pool = await create_pool(site.settings(), role="tracequeue_reader", size=1)
-    yield Auditor(site, pool)
-    pool.terminate()
-
-
-async def frames(bot: Bot, count: int) -> None:
-    """So many frames of five events each."""
-    for _ in range(count):
-        bot.trace()
-        assert await bot.collector.flush()
-
-
-async def silent(site: Site) -> None:
-    """As if all emitters had been silent for ten minutes."""
-    await site.fetch("UPDATE pipeline_emitters SET last_seen = now() - interval '10 minutes'")
-
-
-def missing(emitter: AuditedEmitter) -> list[tuple[int, int, int]]:
-    return [(one.partition, one.first, one.last) for one in emitter.missing]
-
-
-def figures(emitter: AuditedEmitter) -> tuple[int, ...]:
-    """Emitted, persisted, dead, spooled, in flight, nowhere."""
-    return (
-        emitter.emitted, emitter.persisted, emitter.dead, emitter.spooled, emitter.in_flight, emitter.unaccounted,
-    )  # fmt: skip
 
 
 async def test_it_closes_after_normal_work(site: Site, auditor: Auditor) -> None:
@@ -119,91 +63,6 @@ async def test_it_closes_at_any_moment_while_everything_moves(site: Site, audito
             assert found.closes, found
     await site.drain()
     assert (await auditor.one()).in_flight == 0
-
-
-async def test_a_killed_bot_leaves_no_gap_and_what_it_took_along_is_told(site: Site, auditor: Auditor) -> None:
-    program = (
-        "import tracequeue, itertools\n"
-        "tracequeue.init_collector()\n"
-        "for number in itertools.count():\n"
-        "    with tracequeue.TraceContext('doomed'), tracequeue.span('step'): pass\n"
-    )
-    environment = os.environ | {
-        "TRACEQUEUE_REDIS_URL": site.redis_url, "TRACEQUEUE_PREFIX": site.prefix, "TRACEQUEUE_LINGER_MS": "5",
-    }  # fmt: skip
-    bot = subprocess.Popen([sys.executable, "-c", program], env=environment)  # noqa: ASYNC220
-    try:
-        await eventually(lambda: _added(site, 5))
-    finally:
-        bot.send_signal(signal.SIGKILL)
-        bot.wait()
-    await site.drain()
-    at_once = await auditor.one()
-    assert (at_once.closes, at_once.missing) == (True, [])
-    assert at_once.emitted == at_once.persisted + sum(at_once.lost.values()) + at_once.in_flight
-    await silent(site)
-    later = await auditor.one()
-    assert later.missing == []
-    assert later.unaccounted == at_once.in_flight
-    assert later.closes == (later.unaccounted == 0)
-
-
-async def _added(site: Site, frames: int) -> bool:
-    return await site.redis.xlen(events_key(site.prefix, 0)) >= frames
-
-
-async def test_what_an_emitter_announced_and_never_sent_is_told_once_it_is_silent(site: Site, auditor: Auditor) -> None:
-    fields = frame(span(), span(), acct=b'{"emitted":12,"lost":{"buffer_full":3},"spooled":0}')
-    await site.redis.xadd(events_key(site.prefix, 0), fields)
-    await site.drain()
-    alive = await auditor.one()
-    assert (alive.closes, figures(alive)) == (True, (12, 2, 0, 0, 7, 0))
-    await silent(site)
-    dead = await auditor.one()
-    assert (dead.closes, figures(dead)) == (False, (12, 2, 0, 0, 0, 7))
-    (why,) = dead.why
-    assert "went down with the process: 7" in why
-
-
-async def test_unread_frames_that_somebody_trims_are_missing_exactly(site: Site, auditor: Auditor) -> None:
-    bot = site.bot()
-    await frames(bot, 3)
-    await site.drain()
-    await frames(bot, 5)
-    assert await site.redis.xtrim(events_key(site.prefix, 0), maxlen=2, approximate=False) == 6
-    await bot.stop()
-    before = await auditor.one()
-    assert missing(before) == [(0, 4, 6)]
-    await site.drain()
-    after = await auditor.one()
-    assert (after.closes, missing(after), figures(after)) == (False, [(0, 4, 6)], (40, 25, 0, 0, 0, 15))
-    (why,) = after.why
-    assert why.startswith("frames missing: 3 (partition 0: 4-6), with at most 15 events: taken out of the stream")
-
-
-async def test_one_deleted_frame_in_the_middle_is_missing(site: Site, auditor: Auditor) -> None:
-    bot = site.bot()
-    await frames(bot, 5)
-    await bot.stop()
-    key = events_key(site.prefix, 0)
-    entries = await site.redis.xrange(key)
-    assert await site.redis.xdel(key, entries[2][0]) == 1
-    await site.drain()
-    found = await auditor.one()
-    assert (found.closes, missing(found), found.unaccounted) == (False, [(0, 3, 3)], 5)
-
-
-async def test_a_flush_is_seen_by_what_comes_after_it(site: Site, auditor: Auditor) -> None:
-    bot = site.bot()
-    await frames(bot, 2)
-    await site.drain()
-    await frames(bot, 4)
-    await site.redis.flushall()
-    await frames(bot, 1)
-    await bot.stop()
-    await site.drain()
-    found = await auditor.one()
-    assert (found.closes, missing(found), found.unaccounted) == (False, [(0, 3, 6)], 20)
 
 
 async def test_partitions_have_numbers_of_their_own(site: Site, auditor: Auditor) -> None:
@@ -258,19 +117,6 @@ async def test_frames_without_an_emitter_are_one_account(site: Site, auditor: Au
     assert (found.emitter_id, found.closes, figures(found)) == (None, True, (6, 4, 0, 0, 2, 0))
 
 
-async def test_a_number_used_twice_does_not_close(site: Site, auditor: Auditor) -> None:
-    src, key = uuid4().hex, events_key(site.prefix, 0)
-    for emitted in (1, 2):
-        fields = frame(span(), src=src, seq=1, acct=b'{"emitted":%d,"lost":{}}' % emitted)
-        await site.redis.xadd(key, fields)
-    await site.drain()
-    found = await auditor.one()
-    assert (found.closes, figures(found), found.conflicts) == (False, (2, 1, 1, 0, 0, 0), 1)
-    assert "seq_conflict" in found.why[0]
-    (conflict,) = await site.fetch("SELECT seq, events FROM pipeline_conflicts")
-    assert tuple(conflict) == (1, 1)
-
-
 async def test_a_frame_that_was_sent_twice_counts_once(site: Site, auditor: Auditor) -> None:
     fields = frame(span())
     for _ in range(2):
@@ -278,15 +124,6 @@ async def test_a_frame_that_was_sent_twice_counts_once(site: Site, auditor: Audi
     assert figures(await auditor.one()) == (1, 0, 0, 0, 1, 0)
     await site.drain()
     assert figures(await auditor.one()) == (1, 1, 0, 0, 0, 0)
-
-
-async def test_more_than_was_announced_does_not_close(site: Site, auditor: Auditor) -> None:
-    fields = frame(span(), span(), acct=b"{}")
-    await site.redis.xadd(events_key(site.prefix, 0), fields)
-    await site.drain()
-    found = await auditor.one()
-    assert (found.closes, found.unaccounted) == (False, -2)
-    assert "`acct`" in found.why[0]
 
 
 async def test_what_lies_in_a_spool_folder_is_found_there(site: Site, auditor: Auditor, tmp_path: Path) -> None:
@@ -323,19 +160,6 @@ def spooled(folder: Path) -> list[Any]:
 async def test_a_spool_that_is_not_there_is_an_error(auditor: Auditor, tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match=r"no-such-folder cannot be read: .*: check --spool"):
         await auditor(spool=tmp_path / "no-such-folder")
-
-
-async def test_what_workers_saw_disappear_is_told(site: Site, auditor: Auditor) -> None:
-    for frames_lost in (3, 4):
-        await site.fetch(
-            "INSERT INTO pipeline_losses (stream, reason, frames, worker) VALUES ($1, 'unread', $2, 'w')",
-            events_key(site.prefix, 0),
-            frames_lost,
-        )
-    found = await auditor()
-    assert not found.closes
-    assert [(loss.reason, loss.frames) for loss in found.losses] == [("unread", 7)]
-    assert (await auditor(only=uuid4())).closes
 
 
 async def test_deployments_that_share_a_database_have_accounts_of_their_own(site: Site, auditor: Auditor) -> None:
