@@ -85,10 +85,12 @@ async def test_emitters_and_partitions_are_apart(target: Target) -> None:
     await target.read("{[2,3)}")
     await target.read("{[2,3)}", emitter=OTHER)
     await target.read("{[2,3)}", partition=1)
+    await target.read("{[2,3)}", emitter=OTHER, partition=1)
     await target.store(1, emitter=OTHER)
     await target.store(1, emitter=uuid4())
     assert await find_gaps(target.connection, target.replay_id, from_the_middle=False) == [
-        Gap(emitter_id=EMITTER, partition=partition, first=1, last=1, cause="trimmed") for partition in (0, 1)
+        Gap(emitter_id=emitter, partition=partition, first=1, last=1, cause="trimmed")
+        for emitter, partition in ((EMITTER, 0), (EMITTER, 1), (OTHER, 1))
     ]
     assert await find_gaps(target.connection, uuid4(), from_the_middle=False) == []
 
