@@ -160,6 +160,17 @@ def test_a_writer_that_died_between_the_last_line_and_the_name_left_a_whole_file
     assert lines(path)[-1]["records"] == 4
 
 
+def test_what_a_crash_tore_is_cut_off(tmp_path):
+    writer = begun(tmp_path, some(4))
+    writer.sync()
+    writer.close()
+    with partial(writer.path).open("ab") as file:
+        file.write(compressed(bytes(range(256)) * 100)[:-1] + bytes(10_000))
+    again = recover(partial(writer.path))
+    assert again is not None
+    assert read_back(again.finish()) == some(4)
+
+
 def test_an_unfinished_file_that_cannot_be_read_is_set_aside(tmp_path):
     path = partial(tmp_path / "frames-20260101T000000.000Z-0.jsonl.zst")
     path.write_bytes(b"something else")
