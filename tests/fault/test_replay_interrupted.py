@@ -64,7 +64,7 @@ async def test_killed_again_and_again(filled_site: Site, target_url: str) -> Non
 
 
 async def test_interrupted_by_ctrl_c_and_run_again(filled_site: Site, command: Command, target_url: str) -> None:
-    process = command.start("replay", "--to", target_url, "--rate", "60", "--json", **SMALL_VARIABLES)
+    process = command.start("replay", "--to", target_url, "--rate", "20", "--json", **SMALL_VARIABLES)
     try:
         await eventually(lambda: fetch(target_url, "SELECT FROM pipeline_replay_parts WHERE events > 0"))
         process.send_signal(signal.SIGINT)
@@ -96,7 +96,7 @@ async def test_redis_is_cut_off_again_and_again(filled_site: Site, target_url: s
     async with proxied(filled_site.redis_url) as (proxy, url):
         settings = filled_site.settings(database_url=target_url, redis_url=url, **SMALL)
         progress = Progress()
-        async with replaying(settings, progress=progress, rate=250.0) as replayer:
+        async with replaying(settings, progress=progress, rate=60.0) as replayer:
             work = asyncio.create_task(replayer.run())
             for events in (1, 60, 120):
                 await eventually(lambda least=events: progress.events >= least)
@@ -108,7 +108,7 @@ async def test_redis_is_cut_off_again_and_again(filled_site: Site, target_url: s
 async def test_the_target_is_killed_and_started(filled_site: Site, own_postgres: OwnServer) -> None:
     settings = filled_site.settings(database_url=own_postgres.url, **SMALL)
     progress = Progress()
-    async with replaying(settings, progress=progress, rate=250.0) as replayer:
+    async with replaying(settings, progress=progress, rate=60.0) as replayer:
         work = asyncio.create_task(replayer.run())
         await eventually(lambda: progress.events)
         await asyncio.to_thread(own_postgres.kill)
@@ -123,7 +123,7 @@ async def test_a_target_that_stays_away_ends_it_and_it_goes_on_later(
 ) -> None:
     settings = filled_site.settings(database_url=own_postgres.url, **SMALL)
     progress = Progress()
-    async with replaying(settings, progress=progress, rate=250.0, patience_seconds=0.5) as replayer:
+    async with replaying(settings, progress=progress, rate=60.0, patience_seconds=0.5) as replayer:
         work = asyncio.create_task(replayer.run())
         await eventually(lambda: progress.events)
         await asyncio.to_thread(own_postgres.kill)

@@ -81,7 +81,7 @@ async def test_a_target_that_becomes_read_only_is_waited_for(site: Site, own_pos
     progress = Progress()
     settings = site.settings(database_url=own_postgres.url, batch_rows=20)
     read_only = "ALTER SYSTEM SET default_transaction_read_only = {}"
-    async with replaying(settings, progress=progress, rate=250.0) as replayer:
+    async with replaying(settings, progress=progress, rate=60.0) as replayer:
         work = asyncio.create_task(replayer.run())
         await eventually(lambda: progress.events)
         await execute(own_postgres.url, read_only.format("on"))
@@ -103,7 +103,7 @@ async def test_a_role_is_taken_away_in_the_middle(site: Site, target_url: str) -
     await fill(site)
     progress = Progress()
     async with replaying(
-        site.settings(database_url=target_url, batch_rows=20), progress=progress, rate=250.0
+        site.settings(database_url=target_url, batch_rows=20), progress=progress, rate=60.0
     ) as replayer:
         work = asyncio.create_task(replayer.run())
         await eventually(lambda: progress.events)
