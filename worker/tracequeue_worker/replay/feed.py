@@ -62,11 +62,11 @@ class Feed:
         known = self._position.beyond
         try:
             async for taken in reading:
-                if self._patience.trouble is not None:
-                    self._patience.recovered()
                 if known:
                     known -= 1
                     continue
+                if self._patience.trouble is not None:
+                    self._patience.recovered()
                 await self._pass_on(taken)
                 if self._stopping.is_set():
                     return
