@@ -13,6 +13,7 @@ from tests.fixtures.decoded import ended_row, span_row, started_row
 from tracequeue.ids import new_trace_id
 from tracequeue_worker.replay.comparison import compare, running_traces
 from tracequeue_worker.repo import TraceRepo
+from tracequeue_worker.retention.ledger import PAGES
 from tracequeue_worker.rows import microseconds
 from tracequeue_worker.sinks.staging import conflicting_spans, insert_spans, merge_traces, stage
 from tracequeue_worker.sql import statement
@@ -164,6 +165,22 @@ async def test_the_rate_reads_the_latest_frames_only(filled):
     explaining = Explaining(filled)
     await explaining.fetch(statement("rate"))
     assert "pipeline_frames_by_commit" in {node.get("Index Name") for node in nodes(explaining.plans[0])}
+
+
+async def test_the_ledger_is_pruned_page_by_page(filled):
+    """However long it is, one step of it reads the pages of that step only."""
+    await filled.execute(
+        "INSERT INTO pipeline_frames (emitter_id, partition, seq, digest, stream, entry_id, events, committed_at) "
+        "SELECT gen_random_uuid(), 0, n, '', 's', '1-1', 1, now() - interval '1 year' "
+        "FROM generate_series(1, 60000) AS n; ANALYZE pipeline_frames"
+    )
+    explaining = Explaining(filled)
+    now = datetime.now(UTC)
+    await explaining.fetch(statement("retention_fold"), (0, 0), (PAGES, 0), now, now)
+    scans = of(explaining.plans[0], "pipeline_frames")
+    assert {scan["Node Type"] for scan in scans} <= {"Tid Range Scan", "Tid Scan", "ModifyTable"}
+    (left,) = await filled.fetch("SELECT count(*) AS frames FROM pipeline_frames")
+    assert left["frames"] > 30000
 
 
 async def test_known_frames_are_found_by_the_key_of_the_ledger(filled):

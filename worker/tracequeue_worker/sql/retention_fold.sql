@@ -13,10 +13,9 @@ WITH old AS (
     FOR UPDATE SKIP LOCKED
 ),
 pruned AS (
-    DELETE FROM public.pipeline_frames AS frame
-    USING old
-    WHERE frame.ctid = old.ctid
-    RETURNING frame.emitter_id, frame.partition, frame.seq, frame.stream, frame.events, frame.dead
+    DELETE FROM public.pipeline_frames
+    WHERE ctid = ANY (ARRAY(SELECT ctid FROM old)) -- a join would read the whole ledger each time
+    RETURNING emitter_id, partition, seq, stream, events, dead
 ),
 counted AS (
     SELECT pruned.*, coalesce(settled.numbers @> pruned.seq, false) AS again
