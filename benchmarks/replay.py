@@ -1,8 +1,8 @@
 """How fast a replay fills an empty database, beside one live worker with the same frames: real commands and servers.
 
 In turn: a worker drains the stream into one database, a replay reads it into another; then both are compared by
-`tracequeue audit --digests`. At last a million spans, with a replay that is killed twice: is the database whole, and how
-much memory did it take? `python -m benchmarks.replay SPANS` does only the last, with so many.
+`tracequeue audit --digests`. At last a million spans, and a replay that is killed twice: is the database whole, and
+how much memory did it take? `python -m benchmarks.replay SPANS` does only the last, with so many.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from uuid import uuid4
 
 import asyncpg
 import orjson
+import psutil
 from redis import Redis
 
 from benchmarks.drain import FRAME, span
@@ -37,6 +38,7 @@ from tracequeue_worker.settings import WorkerSettings
 SPANS, ROUNDS, MANY, KILLS = 100_000, 3, 1_000_000, 2
 SPANS_OF_A_TRACE = 10
 LIVE, FRESH = "bench_live", "bench_fresh"
+OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
 DONE = "SELECT coalesce(sum(done), 0) FROM pipeline_replay_parts"
 
 
@@ -46,12 +48,15 @@ class Cost:
 
     seconds: float = 0.0
     cpu: float = 0.0
+    server_cpu: float = 0.0
+    """Of the Postgres backends."""
     megabytes: float = 0.0
     """The largest that one of them ever was."""
 
     def add(self, other: "Cost") -> None:
         self.seconds += other.seconds
         self.cpu += other.cpu
+        self.server_cpu += other.server_cpu
         self.megabytes = max(self.megabytes, other.megabytes)
 
 
@@ -78,7 +83,7 @@ class Bench:
 
     def run(self, *arguments: str, database: str, kill_at: int | None = None) -> tuple[Cost, bytes]:
         """Run a command to its end, or kill the replay that it is when so many frames are stored."""
-        began = time.perf_counter()
+        server_cpu, began = asyncio.run(self.server_cpu()), time.perf_counter()
         process = self.start(*arguments, database=database)
         if kill_at is not None:
             asyncio.run(self._wait_for(kill_at, process.pid))
@@ -88,15 +93,25 @@ class Bench:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == (0 if kill_at is None else -signal.SIGKILL), (arguments, process.returncode, out)
-        cost = Cost(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        cost = Cost(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, megabytes=usage.ru_maxrss / 1024)
+        cost.server_cpu = asyncio.run(self.server_cpu()) - server_cpu
         return cost, out
 
     async def _wait_for(self, frames: int, pid: int) -> None:
         connection = await asyncpg.connect(self.url(FRESH))
         while await connection.fetchval(DONE) < frames:
             os.kill(pid, 0)
-            await asyncio.sleep(0.1)
+            await connection.execute("SELECT pg_sleep(0.1)")
         await connection.close()
+
+    async def server_cpu(self) -> float:
+        """Seconds that all backends took that have ended; they are waited for."""
+        connection = await asyncpg.connect(self.database_url)
+        while await connection.fetchval(OTHERS):
+            await connection.execute("SELECT pg_sleep(0.1)")
+        times = psutil.Process(psutil.Process(await connection.fetchval("SELECT pg_backend_pid()")).ppid()).cpu_times()
+        await connection.close()
+        return float(times.children_user + times.children_system)
 
     async def recreate(self) -> None:
         """Both databases anew, migrated, empty."""
@@ -158,8 +173,9 @@ def measure(bench: Bench, spans: int, kills: int) -> tuple[Cost, Cost]:
 
 def print_line(what: str, spans: int, costs: list[Cost]) -> None:
     speed = median(spans / cost.seconds for cost in costs)
-    cpu = median(cost.cpu / spans * 1e6 for cost in costs)
-    print(f"  {what:<22} {speed:10,.0f} spans/s   CPU {cpu:5.1f} us a span   peak {costs[-1].megabytes:6.1f} MB")
+    cpu, server = (median(getattr(cost, name) / spans * 1e6 for cost in costs) for name in ("cpu", "server_cpu"))
+    print(f"  {what:<22} {speed:8,.0f} spans/s   CPU a span {cpu:5.1f} us, of Postgres {server:5.1f} us", end="")
+    print(f"   peak {costs[-1].megabytes:6.1f} MB")
 
 
 def print_pairs(pairs: list[tuple[Cost, Cost]], spans: int, what: str) -> None:
