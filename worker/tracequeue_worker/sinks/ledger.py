@@ -139,8 +139,8 @@ def _retried(batch: Batch, number: int, entries: dict[Key, LedgerEntry], repairi
     entry = entries.get(key_of(frame))
     if entry is None:
         return Stored(frame, rejections, earlier=frame.entry.id)
-    all_of_it = not frame.retry or len(frame.retry) >= frame.events
-    retried = {one.index for one in entry.dead if all_of_it or one.index in frame.retry}
+    wanted = frame.retry | {None} if len(frame.retry) >= frame.events else frame.retry
+    retried = {one.index for one in entry.dead if not frame.retry or one.index in wanted}
     whole = None in retried
     again = [one for one in rejections if whole or one.index in retried]
     entry.dead = [one for one in entry.dead if one.index not in retried] + again
