@@ -21,7 +21,8 @@ WORDS = ("gate-k33per", "vault-d00r")
 """How the passwords begin, in a URL too."""
 ARGUMENTS = {
     "worker": "--drain", "trace": "019b76da-a800-7000-8000-000000000001", "dlq show": "1-1", "dlq retry": "--all",
-    "dlq export": "-", "dlq drop": "--all --yes",
+    "dlq export": "-", "dlq drop": "--all --yes", "export": "--out backup",
+    "retention": "--days 9 --dry-run",
 }  # fmt: skip
 SERVING = {"up", "demo"}
 """Commands that run servers and workers; `up` has a test of its own."""
