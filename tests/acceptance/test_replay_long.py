@@ -15,7 +15,7 @@ from tests.fixtures.postgres import database
 from tests.fixtures.replays import contents, fetch
 from tests.fixtures.spans import Backlog
 
-SPANS, FEWER = 80_000, 20_000
+SPANS, FEWER = 80_000, 10_000
 MORE_MEMORY = 1.25
 """What kept 400 bytes of a span would need more."""
 FULL_SOON = {"TRACEQUEUE_BATCH_ROWS": "1000"}
@@ -69,7 +69,7 @@ async def test_a_long_replay_that_is_killed_twice(
     frames = spans.send(redis_url, prefix)
     assert command("worker", "--drain").code == 0
     for part in (1, 2):
-        code, killed_peak, out = await replay(command, target_url, prefix, kill_at=frames * part // 3)
+        code, killed_peak, out = await replay(command, target_url, prefix, kill_at=frames * part // 10)
         assert (code, out) == (-signal.SIGKILL, "")
         assert killed_peak < MORE_MEMORY * peak
     code, last_peak, out = await replay(command, target_url, prefix)
