@@ -6,12 +6,12 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.fixtures.frames import frame, span
-from tracequeue.keys import dead_key, events_key, receipts_key
+from tracequeue.keys import dead_key, events_key, receipts_key, tally_key
 from tracequeue_worker.decoder import Decoder, TimeWindow
 from tracequeue_worker.errors import Fatal, Transient
 from tracequeue_worker.lease import InFlight
 from tracequeue_worker.reader import Reader
-from tracequeue_worker.records import Stored
+from tracequeue_worker.records import Rejection, Stored
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.settle import CHUNK_ENTRIES, LARGEST_RECEIPT, Settlement, Settler
 from tracequeue_worker.streams import Membership
@@ -222,3 +222,19 @@ async def test_the_script_survives_a_flush_of_scripts(worker: Worker, redis_clie
         (settlement,) = await worker.settle(await worker.read())
         assert len(settlement.settled) == 1
         await redis_client.script_flush()
+
+
+async def test_the_tally_knows_how_many_entries_brought_a_frame_once_more(
+    worker: Worker, redis_client: Redis, prefix: str, key: str
+) -> None:
+    for _ in range(4):
+        await redis_client.xadd(key, frame(span(), src=SRC, seq=7))
+    new, delivered_twice, sent_twice, conflicting = await worker.read()
+    delivered_twice = replace(delivered_twice, earlier=delivered_twice.frame.entry.id)
+    sent_twice = replace(sent_twice, earlier=new.frame.entry.id)
+    conflicting.rejections.append(Rejection(None, "seq_conflict", "another frame has its number"))
+    await worker.settle([new, delivered_twice, sent_twice, conflicting])
+    await redis_client.xadd(key, frame(span(), src=SRC, seq=7, retry="[0]"))
+    await worker.settle(await worker.read())
+    tally = tally_key(prefix, 0)
+    assert await redis_client.hmget(tally, "settled:persist", "repeated:persist") == [b"5", b"3"]

@@ -103,12 +103,20 @@ class Settler:
                 item.stored.earlier,
                 position,
                 frame.seq if position else 0,
+                int(_is_repeated(item.stored)),
                 len(item.letters),
             ]
             for letter in item.letters:
                 arguments.append(2 * len(letter))
                 arguments += [part for pair in letter.items() for part in pair]
         return keys, arguments
+
+
+def _is_repeated(stored: Stored) -> bool:
+    """Whether the ledger has another entry for this frame: who counts frames must not miss this one."""
+    frame = stored.frame
+    conflict = any(one.reason == "seq_conflict" for one in stored.rejections)
+    return bool(frame.retry) or conflict or stored.earlier not in (b"", frame.entry.id)
 
 
 def _bounded(items: Iterable[Item]) -> Iterator[list[Item]]:

@@ -2,15 +2,15 @@
 -- dead letter that cannot be written leaves its entry pending, and of two workers only one writes it.
 -- Letters are written where the entry is pending, and where it is neither pending nor in the stream any more: then no
 -- other delivery would bring them. Not where they were written before: see `written_before`.
--- What is acknowledged is counted in the tally (see look.lua).
+-- What is acknowledged is counted in the tally (see look.lua), and how much of it brought a frame once more.
 -- KEYS: stream, dead-letter stream, tally, then the receipts of each emitter.
 -- ARGV: group, seconds until receipts expire, then for each entry: id, id of the entry that first brought this frame or
--- '', position of its receipts among KEYS or 0, frame number, number of dead letters, and for each of these the number
--- of its fields and values, and they themselves.
+-- '', position of its receipts among KEYS or 0, frame number, 1 if another entry brought this frame too or else 0, number
+-- of dead letters, and for each of these the number of its fields and values, and they themselves.
 -- Returns for each entry 1 (settled), 0 (settled by another worker, or deleted), or the text of an error.
 local stream, dead, tally, group, expiry = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
 local MOST_LOOKED_AT = 1000
-local position, settled = 3, 0
+local position, settled, repeated = 3, 0, 0
 
 local function take()
   local value = ARGV[position]
@@ -90,7 +90,7 @@ local function receive(receipts, number)
   redis.pcall('EXPIRE', KEYS[receipts], expiry)
 end
 
-local function settle(id, first, receipts, number, letters)
+local function settle(id, first, receipts, number, again, letters)
   local rescued = 0
   if #letters > 0 then
     local deliveries, wrong = deliveries_of(id)
@@ -107,14 +107,16 @@ local function settle(id, first, receipts, number, letters)
   local acknowledged = redis.pcall('XACK', stream, group, id)
   if failure(acknowledged) then return acknowledged.err end
   settled = settled + acknowledged
+  repeated = repeated + acknowledged * again
   if acknowledged + rescued > 0 then receive(receipts, number) end
   return math.max(acknowledged, rescued)
 end
 
 local outcome = {}
 while position <= #ARGV do
-  local id, first, receipts, number = take(), take(), tonumber(take()), take()
-  outcome[#outcome + 1] = settle(id, first, receipts, number, take_letters())
+  local id, first, receipts, number, again = take(), take(), tonumber(take()), take(), tonumber(take())
+  outcome[#outcome + 1] = settle(id, first, receipts, number, again, take_letters())
 end
 if settled > 0 then redis.pcall('HINCRBY', tally, 'settled:' .. group, settled) end
+if repeated > 0 then redis.pcall('HINCRBY', tally, 'repeated:' .. group, repeated) end
 return outcome
