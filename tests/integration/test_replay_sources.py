@@ -250,7 +250,7 @@ async def test_only_the_traces_of_a_pipeline(site: Site, target_url: str) -> Non
     report, shortfalls = await replay_chosen(site, target_url, selection)
     assert (report.frames, report.events, report.written, report.left_out) == (4, 4, 4, 5)
     assert {row["pipeline_name"] for row in await fetch(target_url, "SELECT * FROM pipeline_traces")} == {"coach"}
-    assert [row["seq"] for row in await fetch(target_url, "SELECT seq FROM pipeline_frames")] == [3]
+    assert not await fetch(target_url, "SELECT seq FROM pipeline_frames")  # not all of their frames is stored
     assert len(shortfalls) == 1
     assert shortfalls[0].startswith("1 trace has neither a start nor an end")
     whole = await replay(site, target_url, StreamSource)

@@ -15,7 +15,7 @@ from tracequeue_worker.replay.dead_letters import DeadLetterSource
 from tracequeue_worker.replay.files import STDIN, FileSource
 from tracequeue_worker.replay.source import Source
 from tracequeue_worker.replay.spool import SpoolSource
-from tracequeue_worker.replay.stream import KnownElsewhere, StreamSource
+from tracequeue_worker.replay.stream import Account, StreamSource
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.streams import Membership
 
@@ -36,9 +36,7 @@ class Chosen:
     files: Sequence[Path] = ()
 
     @asynccontextmanager
-    async def open(
-        self, settings: WorkerSettings, bounds: Bounds, known_elsewhere: KnownElsewhere | None
-    ) -> AsyncIterator[Opened]:
+    async def open(self, settings: WorkerSettings, bounds: Bounds, account: Account | None) -> AsyncIterator[Opened]:
         """Raises `Unreachable`, `Fatal`, `Damaged` and `SettingsError`."""
         if self.files:
             files = FileSource.of(self.files, bounds)
@@ -55,7 +53,7 @@ class Chosen:
                 letters = DeadLetterSource(client, url, membership)
                 yield Opened(DeadLetterSource(client, url, membership, bounds), [letters, live])
             else:
-                yield Opened(StreamSource(client, url, membership, bounds, known_elsewhere), [live])
+                yield Opened(StreamSource(client, url, membership, bounds, account), [live])
 
 
 def chosen(stream: bool, dead: bool, spool: Path | None, files: Sequence[Path], more: Sequence[Path]) -> Chosen:

@@ -107,7 +107,7 @@ async def _replay(
     source: Chosen, selection: Selection, settings: WorkerSettings, store: DatabaseStore | Rehearsal, rate: float | None
 ) -> ReplayReport:
     async with (
-        source.open(settings, selection.bounds, store.known_elsewhere) as opened,
+        source.open(settings, selection.bounds, store) as opened,
         _wanted(opened, selection, settings) as wanted,
     ):
         take = wanted.take if wanted else None

@@ -36,6 +36,8 @@ class Rehearsal:
         self._started_at = datetime.now(UTC)
         self._source = self._selection = ""
         self._total = Figures()
+        self._read: Counter[str] = Counter()
+        """By part, how much of it."""
         self._met: Counter[str] = Counter()
         """By stream, how many frames of the ledger were read."""
         self._numbers: defaultdict[tuple[object, int], FrameNumbers] = defaultdict(FrameNumbers)
@@ -69,6 +71,7 @@ class Rehearsal:
                 found.events += step.events
                 self._count(step, step.frame, known, found, dead)
         found.dead = dict(dead)
+        self._read[part.key] += found.done
         self._add(found)
         return found
 
@@ -76,13 +79,17 @@ class Rehearsal:
         """Nothing is written, so nothing is suspect."""
         return frame
 
-    async def known_elsewhere(self, stream: str) -> int:
-        """How many frames of a stream the target knows that were not read."""
+    async def entries_read(self, stream: str) -> int:
+        """How many entries of a stream were read."""
+        return self._read[stream]
+
+    async def known_elsewhere(self, stream: str, last: str | None) -> int:
+        """How many frames of a stream, of entries up to one, the target knows that were not read."""
         if self._pool is None:
             return 0
         with self._target.speaking():
             async with acquired(self._pool) as connection:
-                known = int(await connection.fetchval(statement("replay_frames_elsewhere"), None, stream))
+                known = int(await connection.fetchval(statement("replay_frames_elsewhere"), None, stream, last))
         return known - self._met[stream]
 
     async def report(

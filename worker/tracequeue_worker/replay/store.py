@@ -63,12 +63,21 @@ class DatabaseStore:
         with self._target.speaking():
             return frame.without(await self._sink.find_suspects(frame))
 
-    async def known_elsewhere(self, stream: str) -> int:
-        """How many frames of a stream the target knows that this replay did not read."""
+    async def entries_read(self, stream: str) -> int | None:
+        """How many entries of a stream this replay read; None where another process finished it."""
+        with self._target.speaking():
+            async with acquired(self._pool) as connection:
+                if await connection.fetchval(statement("replay_is_finished"), self._replay.replay_id):
+                    return None
+                place = await self._replay.place(connection, stream)
+                return place[1] if place else 0
+
+    async def known_elsewhere(self, stream: str, last: str | None) -> int:
+        """How many frames of a stream, of entries up to one, the target knows that this replay did not read."""
         with self._target.speaking():
             async with acquired(self._pool) as connection:
                 query = statement("replay_frames_elsewhere")
-                return int(await connection.fetchval(query, self._replay.replay_id, stream))
+                return int(await connection.fetchval(query, self._replay.replay_id, stream, last))
 
     async def report(
         self, shortfalls: Sequence[str], *, finished: bool, from_the_middle: bool, seconds: float, left_out: int

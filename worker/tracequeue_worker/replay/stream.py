@@ -1,7 +1,8 @@
 """The live streams as a source: XRANGE beside the workers, so no group notices."""
 
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -15,11 +16,30 @@ from tracequeue_worker.replay.selection import EVERYTHING
 from tracequeue_worker.replay.source import Part, Taken
 from tracequeue_worker.streams import Membership
 
+NOTHING: Final = b"0-0"
+"""Before all entries."""
 
-class KnownElsewhere(Protocol):
-    """How many frames of a stream the target knows from somewhere else than this replay."""
 
-    async def __call__(self, stream: str) -> int: ...
+class Account(Protocol):
+    """What the target says of a stream."""
+
+    async def entries_read(self, stream: str) -> int | None:
+        """How many entries this replay read, in all its runs; None where another process finished it."""
+
+    async def known_elsewhere(self, stream: str, last: str | None) -> int:
+        """How many frames, of entries up to one, the target knows from somewhere else than this replay."""
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A stream as it was when the replay began."""
+
+    last: bytes | None
+    """The last entry that is asked for."""
+    ever: int | None
+    """How many entries it ever had up to that one; None where nobody knows, or not all are asked for."""
+    gone: int
+    """How many of all its entries were there no more."""
 
 
 class StreamSource:
@@ -27,17 +47,16 @@ class StreamSource:
 
     def __init__(
         self, client: Redis, url: str, membership: Membership, bounds: Bounds = EVERYTHING,
-        known_elsewhere: KnownElsewhere | None = None,
+        account: Account | None = None,
     ) -> None:  # fmt: skip
         self.name = f"stream of {membership.prefix} in Redis at {address_of(url)}"
         self._client = client
         self._membership = membership
         self._bounds = bounds
-        self._known_elsewhere = known_elsewhere
-        self._last: dict[str, bytes] = {}
-        """Part -> its last entry."""
-        self._gone: dict[str, int] = {}
-        """Part -> how many entries it had before and has no more, where these may be asked for."""
+        self._account = account
+        self._begun: dict[str, _Begun] = {}
+        self._short: set[str] = set()
+        """Streams that ended before the entry that was the last one."""
 
     async def parts(self) -> list[Part]:
         """The partitions that hold anything. Raises `Transient` or `Fatal`."""
@@ -45,43 +64,58 @@ class StreamSource:
 
     async def read(self, part: Part, after: str | None) -> AsyncIterator[Taken]:
         """The entries behind an id. Raises `Transient` or `Fatal`."""
-        stream = part.key.encode()
+        stream, last = part.key.encode(), self._begun[part.key].last or NOTHING
+        reached = after.encode() if after else NOTHING
         first, page = f"({after}" if after else self._bounds.first, PageSize()
         while True:
             async with talking_to(self._client):
-                rows: Any = await self._client.xrange(stream, first, self._last[part.key], page.entries)
+                rows: Any = await self._client.xrange(stream, first, last, page.entries)
             entries = [Entry(stream, self._membership.partitions[stream], *row) for row in rows]
             for entry in entries:
                 yield Taken(entry, entry.id.decode(), 1)
             if not entries:
+                (self._short.add if _place(reached) < _place(last) else self._short.discard)(part.key)
                 return
             page.learn(entries)
-            first = f"({entries[-1].id.decode()}"
+            reached = entries[-1].id
+            first = f"({reached.decode()}"
 
     async def shortfalls(self) -> list[str]:
-        """What was trimmed and never reached the target. Raises `Transient` or `Fatal`."""
-        if self._known_elsewhere is None:
+        """What was trimmed, also while the replay read, and never reached the target. Raises `Transient` or `Fatal`."""
+        if self._account is None:
             return []
-        found = []
-        for key, gone in self._gone.items():
-            known = await self._known_elsewhere(key) if gone else 0
-            if gone > known:
-                found.append(_shortfall(key, gone, known))
-        return found
+        found = [await self._shortfall(self._account, key, begun) for key, begun in self._begun.items()]
+        return [sentence for sentence in found if sentence]
+
+    async def _shortfall(self, account: Account, stream: str, begun: _Begun) -> str | None:
+        read = await account.entries_read(stream)
+        if read is None:
+            return None
+        if self._bounds or begun.ever is None:
+            gone = begun.gone
+            if stream in self._short:
+                return f"{stream} was trimmed or emptied while it was read: its last entries were not met"
+        else:
+            gone = begun.ever - read
+            async with talking_to(self._client):
+                if int((await self._facts(stream.encode())).get("entries-added", 0)) < read:
+                    return f"{stream} was deleted or made anew since this replay began: what it held then is unknown"
+        last = begun.last.decode() if begun.last else None
+        known = await account.known_elsewhere(stream, last) if gone > 0 else 0
+        return _missed(stream, gone, known) if gone > known else None
 
     async def _part(self, stream: bytes) -> Part | None:
         async with talking_to(self._client):
-            newest: Any = await self._client.xrevrange(stream, self._bounds.last, "-", 1)
-            oldest: Any = await self._client.xrange(stream, count=1)
             facts = await self._facts(stream)
-        key = stream.decode()
-        length = int(facts.get("length", 0))
-        if not oldest or Bounds(self._bounds.since).holds(oldest[0][0]):
-            self._gone[key] = int(facts.get("entries-added", length)) - length
-        if not newest:
-            return None
-        self._last.setdefault(key, newest[0][0])
-        return Part(key, None if self._bounds else length)
+            newest: Any = await self._client.xrevrange(stream, self._bounds.last, "-", 1) if self._bounds else None
+        key, length, ever = stream.decode(), int(facts.get("length", 0)), facts.get("entries-added") if facts else 0
+        oldest, last = ((facts.get(name) or (None,))[0] for name in ("first-entry", "last-entry"))
+        if self._bounds:
+            last = newest[0][0] if newest else None
+        may_be_asked_for = oldest is None or Bounds(self._bounds.since).holds(oldest)
+        gone = int(ever) - length if ever is not None and may_be_asked_for else 0
+        begun = self._begun.setdefault(key, _Begun(last, ever, gone))
+        return Part(key, None if self._bounds else length) if begun.last else None
 
     async def _facts(self, stream: bytes) -> dict[str, Any]:
         try:
@@ -93,9 +127,14 @@ class StreamSource:
         return facts
 
 
-def _shortfall(stream: str, gone: int, known: int) -> str:
+def _place(entry_id: bytes) -> tuple[int, int]:
+    milliseconds, _, sequence = entry_id.partition(b"-")
+    return int(milliseconds), int(sequence)
+
+
+def _missed(stream: str, gone: int, known: int) -> str:
     these = "entry is" if gone == 1 else "entries are"
     return (
-        f"{gone} {these} no more in {stream}, trimmed or deleted, and the target knows {known} frames of them: replay "
-        "an archive too, if there is one (`tracequeue replay --file ...`)"
+        f"{gone} {these} no more in {stream}, trimmed or deleted, and the target knows {known} frames of them (one "
+        "that came twice was two entries): replay an archive too, if there is one (`tracequeue replay --file ...`)"
     )
