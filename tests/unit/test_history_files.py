@@ -142,7 +142,7 @@ def test_of_a_file_cut_anywhere_its_writer_goes_on_behind_the_last_whole_block(t
         path.write_bytes(whole[:size])
         again = recover(path)
         assert again is not None
-        kept = again.tally.records
+        kept = again.totals.records
         assert kept % 3 == 0
         again.append(frame_line(entries[9]).line, events=0, at=1)
         assert read_back(again.finish()) == [*entries[:kept], entries[9]]

@@ -85,8 +85,7 @@ class Bounds:
 
     def holds(self, entry_id: bytes) -> bool:
         """Whether an entry lies inside."""
-        milliseconds, _, sequence = entry_id.partition(b"-")
-        place = int(milliseconds), int(sequence or 0)
+        place = place_of(entry_id)
         after = self.since is None or self.since.entry_id <= place
         return after and (self.until is None or place < self.until.entry_id)
 
@@ -100,6 +99,12 @@ class Bounds:
         """In words, the same for the same bounds; empty where there are none."""
         words = [f"since {self.since.text}"] if self.since is not None else []
         return " ".join([*words, f"until {self.until.text}"] if self.until is not None else words)
+
+
+def place_of(entry_id: bytes) -> tuple[int, int]:
+    """Where an entry lies in its stream: its milliseconds and its sequence."""
+    milliseconds, _, sequence = entry_id.partition(b"-")
+    return int(milliseconds), int(sequence or 0)
 
 
 def is_relative(text: str | None) -> bool:

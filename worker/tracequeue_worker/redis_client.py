@@ -1,7 +1,8 @@
 """Connections to Redis: one client for blocking reads, one for short commands. Neither retries behind our back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -51,6 +52,17 @@ async def talking_to(client: Redis) -> AsyncIterator[None]:
         if isinstance(error, ReadOnlyError):
             await client.connection_pool.disconnect(inuse_connections=False)
         raise redis_failure(error) from error
+
+
+async def unless_missing(client: Redis, command: Awaitable[Any]) -> Any:
+    """The reply, or None where there is no such stream or group. Raises `Transient` or `Fatal`."""
+    async with talking_to(client):
+        try:
+            return await command
+        except ResponseError as error:
+            if "no such key" in str(error) or str(error).startswith("NOGROUP"):
+                return None
+            raise
 
 
 def redis_failure(error: BaseException) -> Transient | Fatal:

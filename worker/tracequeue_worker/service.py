@@ -20,8 +20,8 @@ from tracequeue_worker.drain import Drain
 from tracequeue_worker.errors import Fatal, Transient
 from tracequeue_worker.health.monitoring import monitored
 from tracequeue_worker.health.watch import Watch
+from tracequeue_worker.history.archive_service import archiving, opened_archive
 from tracequeue_worker.history.archiver import Archiver
-from tracequeue_worker.history.archiving import archiving, opened_archive
 from tracequeue_worker.housekeeping import Chore, Housekeeping
 from tracequeue_worker.lease import InFlight, Lease
 from tracequeue_worker.losses import Losses

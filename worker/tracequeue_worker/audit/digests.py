@@ -26,7 +26,7 @@ class Digest(Row):
 
 async def digests(pool: asyncpg.Pool, since: date | None = None, until: date | None = None) -> AsyncIterator[Digest]:
     """From a day on and before another, one after the other; those without rows are left out."""
-    for record in await pool.fetch(statement("digest_days"), since, until):
+    for record in await pool.fetch(statement("partition_days"), since, until):
         begin = datetime.combine(record["day"], time(), UTC)
         for table in TABLES:
             found = await pool.fetchrow(statement(f"digest_{table}"), begin, begin + timedelta(days=1))

@@ -1,14 +1,12 @@
 """The frames of the streams that are not settled, without their bodies: pending ones, then unread ones."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from tracequeue_worker.audit.waiting import WaitingFrame
 from tracequeue_worker.lua import load
-from tracequeue_worker.redis_client import talking_to
+from tracequeue_worker.redis_client import talking_to, unless_missing
 from tracequeue_worker.streams import Membership
 
 PENDING_PAGE = 1_000
@@ -34,10 +32,10 @@ class UnsettledFrames:
 
     async def _of_stream(self, stream: bytes) -> AsyncIterator[Sequence[bytes]]:
         """What is delivered or added meanwhile is not missed: both ends are taken before anything is read."""
-        facts = await self._unless_missing(self._client.xinfo_stream(stream))
+        facts = await unless_missing(self._client, self._client.xinfo_stream(stream))
         if facts is None:
             return
-        groups = await self._unless_missing(self._client.xinfo_groups(stream)) or []
+        groups = await unless_missing(self._client, self._client.xinfo_groups(stream)) or []
         group = next((one for one in groups if one["name"] == self._membership.group.encode()), None)
         if group:
             async for ids in self._pending(stream):
@@ -55,7 +53,7 @@ class UnsettledFrames:
         start = b"-"
         while True:
             command = self._client.xpending_range(stream, self._membership.group, start, "+", PENDING_PAGE)
-            ids = [item["message_id"] for item in await self._unless_missing(command) or []]
+            ids = [item["message_id"] for item in await unless_missing(self._client, command) or []]
             for position in range(0, len(ids), PENDING_CHUNK):
                 yield ids[position : position + PENDING_CHUNK]
             if len(ids) < PENDING_PAGE:
@@ -67,13 +65,3 @@ class UnsettledFrames:
         async with talking_to(self._client):
             heads: Sequence[Sequence[bytes]] = await self._heads(keys=[stream], args=arguments)
         return heads
-
-    async def _unless_missing(self, command: Any) -> Any:
-        """The reply, or None where there is no such stream or group."""
-        async with talking_to(self._client):
-            try:
-                return await command
-            except ResponseError as error:
-                if "no such key" in str(error) or str(error).startswith("NOGROUP"):
-                    return None
-                raise

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from tracequeue.keys import dead_key, events_key
+from tracequeue_worker.bounds import place_of
 from tracequeue_worker.dead_letters.entry import NotRetried, entry_again
 from tracequeue_worker.dead_letters.reader import DeadLetter
 from tracequeue_worker.lua import load
@@ -85,7 +86,7 @@ class Retry:
         try:
             groups = await self._client.xinfo_groups(stream)
             reached = next((one["last-delivered-id"] for one in groups if one["name"] == name.encode()), b"0-0")
-            if _numbers(reached) < _numbers(sent.entry_id):
+            if place_of(reached) < place_of(sent.entry_id):
                 return False
             return not await self._client.xpending_range(stream, name, sent.entry_id, sent.entry_id, 1)
         except ResponseError as error:
@@ -159,8 +160,3 @@ class Campaign:
         else:
             self.sent += 1
         return sent
-
-
-def _numbers(entry_id: bytes) -> tuple[int, int]:
-    milliseconds, _, sequence = entry_id.partition(b"-")
-    return int(milliseconds), int(sequence)

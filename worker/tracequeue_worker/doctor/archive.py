@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from tracequeue_worker.backlog import Backlog, read_backlog
 from tracequeue_worker.doctor.finding import Finding, Verdict, size
 from tracequeue_worker.history.recovery import unfinished
-from tracequeue_worker.redis_client import talking_to
+from tracequeue_worker.redis_client import unless_missing
 from tracequeue_worker.settings import ARCHIVE_GROUP, WorkerSettings
 from tracequeue_worker.streams import Membership
 
@@ -101,11 +100,7 @@ def _destroying(membership: Membership) -> str:
 
 
 async def _has_group(client: Redis, stream: bytes) -> bool:
-    async with talking_to(client):
-        try:
-            groups = await client.xinfo_groups(stream)
-        except ResponseError:  # there is no such stream yet
-            return False
+    groups = await unless_missing(client, client.xinfo_groups(stream)) or []
     return ARCHIVE_GROUP.encode() in [group["name"] for group in groups]
 
 

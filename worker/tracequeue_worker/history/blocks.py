@@ -38,6 +38,11 @@ class Block(NamedTuple):
     start: int
     end: int
 
+    @property
+    def lines(self) -> list[bytes]:
+        """Without their ends."""
+        return self.content[:-1].split(b"\n")
+
 
 def compressed(content: bytes) -> bytes:
     """A block of whole lines."""

@@ -103,7 +103,7 @@ class Counted:
         """The lines of a block that are records. Raises `Damaged`."""
         if self.ended:
             raise Damaged(f"something follows its last line, at byte {block.start}")
-        lines = block.content[:-1].split(b"\n")
+        lines = block.lines
         if _END in lines[-1] and "end" in (last := read_object(lines[-1])):
             lines.pop()
             self._end(Trailer.read(last), block.content, len(lines))
@@ -125,7 +125,7 @@ class Counted:
 
 
 def _header(block: Block) -> Header:
-    return Header.read(block.content.partition(b"\n")[0])
+    return Header.read(block.lines[0])
 
 
 def _first(file: BinaryIO) -> Block:

@@ -11,7 +11,7 @@ from tracequeue_worker.errors import Damaged
 from tracequeue_worker.history.blocks import read_block
 from tracequeue_worker.history.file_format import PARTIAL, SUFFIX, Header, Trailer, read_object
 from tracequeue_worker.history.frame_records import measure
-from tracequeue_worker.history.tally import Tally
+from tracequeue_worker.history.totals import Totals
 from tracequeue_worker.history.writer import HistoryWriter
 
 UNREADABLE: Final = ".unreadable"
@@ -50,31 +50,31 @@ def _locked(fd: int, path: Path) -> bool:
 
 
 def _recovered(path: Path, fd: int) -> HistoryWriter | None:
-    tally, size, header = Tally(), 0, None
+    totals, size, header = Totals(), 0, None
     with suppress(Damaged), os.fdopen(os.dup(fd), "rb") as file:
         while block := read_block(file, size):
-            lines = block.content[:-1].split(b"\n")
+            lines = block.lines
             if header is None:
                 header = Header.read(lines.pop(0))
-            _count(lines, tally)
-            if not tally.ended:
-                tally.digest.update(block.content)
+            _count(lines, totals)
+            if not totals.ended:
+                totals.digest.update(block.content)
             size = block.end
     if header is None or size == 0 or header.tracequeue != "frames":
         _set_aside(path, os.fstat(fd))
         return None
     os.ftruncate(fd, size)
-    return HistoryWriter(path.with_name(path.name.removesuffix(PARTIAL)), fd, header, tally, size)
+    return HistoryWriter(path.with_name(path.name.removesuffix(PARTIAL)), fd, header, totals, size)
 
 
-def _count(lines: list[bytes], tally: Tally) -> None:
+def _count(lines: list[bytes], totals: Totals) -> None:
     """All of a block, or nothing. A crash may have left the last line before the file was renamed. Raises `Damaged`."""
     records = list(map(read_object, lines))
     if records and "end" in records[-1]:
         Trailer.read(records.pop())
-        tally.ended = True
+        totals.ended = True
     for events, at in list(map(measure, records)):
-        tally.count(events, at)
+        totals.count(events, at)
 
 
 def _set_aside(path: Path, status: os.stat_result) -> None:

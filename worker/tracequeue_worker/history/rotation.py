@@ -64,8 +64,8 @@ class Rotation:
         except OSError as error:
             raise self._refused(error) from error
         self._writer = None
-        tally, header = writer.tally, writer.header
-        self.files.append(WrittenFile(path, header.tracequeue, header.id, tally.records, tally.events, writer.size))
+        totals, header = writer.totals, writer.header
+        self.files.append(WrittenFile(path, header.tracequeue, header.id, totals.records, totals.events, writer.size))
 
     def discard(self) -> None:
         """Remove what is not finished."""

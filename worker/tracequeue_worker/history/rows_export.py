@@ -50,7 +50,7 @@ class RowsExport:
                 await self._ledger(connection)
 
     async def _rows(self, connection: Connection) -> None:
-        days = [row["day"] for row in await connection.fetch(statement("export_days"))]
+        days = [row["day"] for row in await connection.fetch(statement("partition_days"), None, None)]
         spans = list(_within(days, self._bounds))
         self.all_days = len(spans)
         header = partial(Header, tracequeue="rows", source=[self._source], **asked(self._bounds))

@@ -5,15 +5,14 @@ from functools import partial
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
-from tracequeue_worker.bounds import Bounds
+from tracequeue_worker.bounds import Bounds, place_of
 from tracequeue_worker.history.file_format import Header, asked
 from tracequeue_worker.history.frame_records import frame_line
 from tracequeue_worker.history.rotation import Rotation
 from tracequeue_worker.reader import PageSize
 from tracequeue_worker.records import Entry
-from tracequeue_worker.redis_client import talking_to
+from tracequeue_worker.redis_client import talking_to, unless_missing
 from tracequeue_worker.streams import Membership
 
 PENDING_PAGE: Final = 1_000
@@ -38,19 +37,19 @@ class StreamExport:
         self._files.finish()
 
     async def _export(self, stream: bytes) -> None:
-        facts = await self._unless_missing(self._client.xinfo_stream(stream))
+        facts = await unless_missing(self._client, self._client.xinfo_stream(stream))
         if facts is None:
             return
-        groups = await self._unless_missing(self._client.xinfo_groups(stream)) or []
+        groups = await unless_missing(self._client, self._client.xinfo_groups(stream)) or []
         delivered = next(
             (one["last-delivered-id"] for one in groups if one["name"] == self._membership.group.encode()),
             NOTHING_DELIVERED,
         )
         pending = {entry_id async for entry_id in self._pending(stream)}
-        last = min(_place(delivered), _place(facts["last-generated-id"]))
+        last = min(place_of(delivered), place_of(facts["last-generated-id"]))
         header = partial(Header, tracequeue="frames", source=[stream.decode()], **asked(self._bounds))
         async for entry in self._entries(stream, facts["last-generated-id"]):
-            if _place(entry.id) > last or entry.id in pending:
+            if place_of(entry.id) > last or entry.id in pending:
                 self.unsettled += 1
                 continue
             record = frame_line(entry)
@@ -62,7 +61,7 @@ class StreamExport:
             command = self._client.xpending_range(
                 stream, self._membership.group, start, self._bounds.last, PENDING_PAGE
             )
-            ids = [item["message_id"] for item in await self._unless_missing(command) or []]
+            ids = [item["message_id"] for item in await unless_missing(self._client, command) or []]
             for entry_id in ids:
                 yield entry_id
             if len(ids) < PENDING_PAGE:
@@ -79,24 +78,9 @@ class StreamExport:
             entries = [Entry(stream, partition, entry_id, fields) for entry_id, fields in reply]
             self._page.learn(entries)
             for entry in entries:
-                if _place(entry.id) > _place(newest):
+                if place_of(entry.id) > place_of(newest):
                     return
                 yield entry
             if not entries:
                 return
             start = f"({entries[-1].id.decode()}"
-
-    async def _unless_missing(self, command: Any) -> Any:
-        """The reply, or None where there is no such stream or group."""
-        async with talking_to(self._client):
-            try:
-                return await command
-            except ResponseError as error:
-                if "no such key" in str(error) or str(error).startswith("NOGROUP"):
-                    return None
-                raise
-
-
-def _place(entry_id: bytes) -> tuple[int, int]:
-    milliseconds, _, sequence = entry_id.partition(b"-")
-    return int(milliseconds), int(sequence)

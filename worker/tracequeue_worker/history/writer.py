@@ -9,7 +9,7 @@ from typing import Self
 
 from tracequeue_worker.history.blocks import BLOCK_BYTES, compressed
 from tracequeue_worker.history.file_format import PARTIAL, Header
-from tracequeue_worker.history.tally import Tally
+from tracequeue_worker.history.totals import Totals
 
 
 class HistoryWriter:
@@ -20,11 +20,11 @@ class HistoryWriter:
     nothing that was appended is forgotten.
     """
 
-    def __init__(self, path: Path, fd: int, header: Header, tally: Tally, size: int) -> None:
+    def __init__(self, path: Path, fd: int, header: Header, totals: Totals, size: int) -> None:
         self.path = path
         """Where it will be when it is finished."""
         self.header = header
-        self.tally = tally
+        self.totals = totals
         self._fd = fd
         self._size = size
         self._unsynced = True
@@ -38,7 +38,7 @@ class HistoryWriter:
         path = folder / header.file_name(first)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(partial(path), flags, 0o600)
-        writer = cls(path, fd, header, Tally(), 0)
+        writer = cls(path, fd, header, Totals(), 0)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             writer._write_block(header.line())
@@ -68,7 +68,7 @@ class HistoryWriter:
             self.flush()
         self._lines.append(line)
         self._buffered += len(line)
-        self.tally.count(events, at)
+        self.totals.count(events, at)
 
     def flush(self) -> None:
         """Hand all records to the operating system. Raises `OSError`."""
@@ -87,9 +87,9 @@ class HistoryWriter:
     def finish(self) -> Path:
         """End the file, and give it its name. Raises `OSError`; then it may be called again."""
         self.flush()
-        if not self.tally.ended:
-            self._write_block(self.tally.trailer().line())
-            self.tally.ended = True
+        if not self.totals.ended:
+            self._write_block(self.totals.trailer().line())
+            self.totals.ended = True
         self.sync()
         partial(self.path).rename(self.path)
         sync_folder(self.path.parent)
@@ -119,7 +119,7 @@ class HistoryWriter:
             raise
         self._size += len(block)
         self._unsynced = True
-        self.tally.digest.update(content)
+        self.totals.digest.update(content)
 
 
 def partial(path: Path) -> Path:

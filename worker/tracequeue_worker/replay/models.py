@@ -4,14 +4,12 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, computed_field
+from pydantic import computed_field
+
+from tracequeue_worker.read_models import Row
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class DayComparison(_Frozen):
+class DayComparison(Row):
     """Of one UTC day and one kind of event: what the source holds, beside what the target has under the same keys.
 
     Digests are sums of the hashes of rows, so order does not matter; both sides are hashed by the target's server.
@@ -36,7 +34,7 @@ class DayComparison(_Frozen):
         return self.missing == 0 and self.source_digest == self.target_digest
 
 
-class Gap(_Frozen):
+class Gap(Row):
     """Frames of an emitter that neither the source nor the target has. `cause`: `trimmed` (before everything that the
     source has of this emitter) or `missing` (in between)."""
 
@@ -47,7 +45,7 @@ class Gap(_Frozen):
     cause: Literal["trimmed", "missing"]
 
 
-class ReplayReport(_Frozen):
+class ReplayReport(Row):
     """What a replay read, what became of it, and what is missing.
 
     All figures are of the whole replay, from its first start on. `written` and `present` count events whose row is new,

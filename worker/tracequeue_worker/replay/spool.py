@@ -12,9 +12,9 @@ from tracequeue.errors import SettingsError
 from tracequeue_worker.bounds import Bounds
 from tracequeue_worker.errors import Unreachable
 from tracequeue_worker.records import Entry
-from tracequeue_worker.replay.segment import Segment
 from tracequeue_worker.replay.selection import EVERYTHING
 from tracequeue_worker.replay.source import Part, Taken
+from tracequeue_worker.replay.spool_segment import Segment
 from tracequeue_worker.streams import Membership
 
 MADE_AT: Final = re.compile(r"-(\d{20})-[0-9a-f]+\.spool")

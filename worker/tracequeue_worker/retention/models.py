@@ -3,16 +3,14 @@
 from datetime import date
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, computed_field
+from pydantic import computed_field
+
+from tracequeue_worker.read_models import Row
 
 State = Literal["attached", "detaching", "detached"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Partition(_Frozen):
+class Partition(Row):
     """One day of one table. `rows` is an estimate, `bytes` are measured, with indexes."""
 
     name: str
@@ -24,14 +22,14 @@ class Partition(_Frozen):
     bytes: int
 
 
-class Left(_Frozen):
+class Left(Row):
     """A partition that could not be dropped now, and why."""
 
     name: str
     why: str
 
 
-class RetentionReport(_Frozen):
+class RetentionReport(Row):
     """Of the days before `before`: `frames` were pruned from the ledger, `replays` forgotten. With `dry_run`: would be.
 
     `busy`: another run was at work, so this one did nothing.

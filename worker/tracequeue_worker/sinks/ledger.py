@@ -42,22 +42,14 @@ async def enter(connection: Connection, batch: Batch, *, repairing: bool = False
     When `repairing`, frames that are known are written again like retried ones, and all that is refused is told.
     """
     new_keys = await _insert(connection, batch)
-    known_keys = batch.firsts.keys() - new_keys
-    entries = {
-        key: LedgerEntry(batch.frames[number].digest, batch.frames[number].entry.id, batch.rejections[number])
-        for key, number in batch.firsts.items()
-        if key in new_keys
-    }
-    entries |= await _fetch(connection, "frames_known", known_keys)
-    if known_keys - entries.keys():
-        raise Transient("the ledger was pruned while this batch was written")
+    entries = await _entries(connection, batch, new_keys)
     conflicting = [
         number
         for number, frame in enumerate(batch.frames)
         if not frame.retry and entries[key_of(frame)].digest != frame.digest
     ]
     await _note_conflicts(connection, [batch.frames[number] for number in conflicting])
-    known = {batch.firsts[key] for key in known_keys}
+    known = {number for key, number in batch.firsts.items() if key not in new_keys}
     repaired = known.difference(conflicting) if repairing else set()
     retried = await _retry(connection, batch, repaired, repairing)
     stored = [
@@ -71,6 +63,19 @@ async def enter(connection: Connection, batch: Batch, *, repairing: bool = False
         repaired=sorted(repaired),
         conflicting=conflicting,
     )
+
+
+async def _entries(connection: Connection, batch: Batch, new_keys: Collection[Key]) -> dict[Key, LedgerEntry]:
+    """What the ledger says of every key of the batch now."""
+    entries = {
+        key: LedgerEntry(batch.frames[number].digest, batch.frames[number].entry.id, batch.rejections[number])
+        for key, number in batch.firsts.items()
+        if key in new_keys
+    }
+    entries |= await _fetch(connection, "frames_known", batch.firsts.keys() - entries.keys())
+    if batch.firsts.keys() - entries.keys():
+        raise Transient("the ledger was pruned while this batch was written")
+    return entries
 
 
 async def known(connection: Connection, batch: Batch) -> set[Key]:

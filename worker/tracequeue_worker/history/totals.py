@@ -5,7 +5,7 @@ from hashlib import sha256
 from tracequeue_worker.history.file_format import Trailer
 
 
-class Tally:
+class Totals:
     """`digest` is of the content, the first line included. `ended` says that the last line is written."""
 
     def __init__(self) -> None:
