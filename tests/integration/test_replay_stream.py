@@ -171,6 +171,17 @@ async def test_what_was_trimmed_is_said(site: Site, target_url: str) -> None:
     assert again.complete, again  # that database has what was trimmed
 
 
+async def test_trimmed_entries_that_brought_a_frame_once_more_are_not_missed(site: Site, target_url: str) -> None:
+    stream, event = events_key(site.prefix, 0), span()
+    for number in (1, 2, 2, 2, 3):
+        await site.redis.xadd(stream, frame(event, src="4" * 32, seq=number))
+    await site.drain()
+    await site.redis.xtrim(stream, maxlen=1, approximate=False)
+    own = await replay(site, site.database_url)
+    assert own.complete, own
+    assert (await replay(site, target_url)).shortfalls
+
+
 async def test_what_was_trimmed_before_the_bounds_is_not_missed(site: Site, target_url: str) -> None:
     stream = events_key(site.prefix, 0)
     ids = [await site.redis.xadd(stream, frame(span(), src="3" * 32, seq=number)) for number in range(1, 6)]

@@ -102,7 +102,15 @@ class StreamSource:
                     return f"{stream} was deleted or made anew since this replay began: what it held then is unknown"
         last = begun.last.decode() if begun.last else None
         known = await account.known_elsewhere(stream, last) if gone > 0 else 0
-        return _missed(stream, gone, known) if gone > known else None
+        missed = gone - known > 0 and gone - known > await self._came_again(stream)
+        return _missed(stream, gone, known) if missed else None
+
+    async def _came_again(self, stream: str) -> int:
+        """How many entries brought a frame that had come before: a ledger has one of them."""
+        tally, field = self._membership.tally(stream.encode()), f"repeated:{self._membership.group}"
+        async with talking_to(self._client):
+            (count,) = await self._client.hmget(tally, field)
+        return int(count or 0)
 
     async def _part(self, stream: bytes) -> Part | None:
         async with talking_to(self._client):
@@ -135,6 +143,6 @@ def _place(entry_id: bytes) -> tuple[int, int]:
 def _missed(stream: str, gone: int, known: int) -> str:
     these = "entry is" if gone == 1 else "entries are"
     return (
-        f"{gone} {these} no more in {stream}, trimmed or deleted, and the target knows {known} frames of them (one "
-        "that came twice was two entries): replay an archive too, if there is one (`tracequeue replay --file ...`)"
+        f"{gone} {these} no more in {stream}, trimmed or deleted, and the target knows {known} frames of them: replay "
+        "an archive too, if there is one (`tracequeue replay --file ...`)"
     )
