@@ -34,7 +34,7 @@ from tracequeue_worker.replay.spool import SpoolSource
 from tracequeue_worker.replay.store import DatabaseStore
 from tracequeue_worker.replay.stream import StreamSource
 from tracequeue_worker.replay.target import Target
-from tracequeue_worker.replay.wanted import traces_in
+from tracequeue_worker.replay.wanted_traces import traces_in
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.streams import Membership
 

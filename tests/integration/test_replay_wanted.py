@@ -15,7 +15,7 @@ from tests.fixtures.postgres import database as fresh_database
 from tracequeue.ids import new_trace_id
 from tracequeue_worker.records import DecodedFrame, Rejection
 from tracequeue_worker.replay.selection import Selection
-from tracequeue_worker.replay.wanted import WantedTraces
+from tracequeue_worker.replay.wanted_traces import WantedTraces
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.sinks.postgres import PostgresSink
 

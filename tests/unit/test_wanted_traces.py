@@ -15,7 +15,7 @@ from tracequeue_worker.bounds import Bounds, Edge
 from tracequeue_worker.errors import WorkerError
 from tracequeue_worker.records import DecodedFrame, Rejection
 from tracequeue_worker.replay.selection import Selection
-from tracequeue_worker.replay.wanted import WantedTraces
+from tracequeue_worker.replay.wanted_traces import WantedTraces
 
 A, B, UNKNOWN = (str(new_trace_id()) for _ in range(3))
 STARTS = decoded(started_row(trace_id=A, pipeline_name="mine"), started_row(trace_id=B, pipeline_name="other"))

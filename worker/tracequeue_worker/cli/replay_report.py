@@ -15,7 +15,6 @@ LISTED_DAYS: Final = 10
 """Beyond, the days that are equal are one line for each kind of event; others are always shown."""
 LISTED_EMITTERS: Final = 20
 LISTED_RANGES: Final = 10
-GO_ON: Final = "run the same command again: it goes on where it is"
 ELSEWHERE: Final = (
     "what this source does not hold may be in archived files (`tracequeue replay --file`), in the spool of a bot "
     "(`--spool`) or among the dead letters (`--dead`): replay these into the same target; each event is stored once"

@@ -13,19 +13,19 @@ from tracequeue.errors import SettingsError
 from tracequeue_worker.bounds import is_relative
 from tracequeue_worker.cli.output import AsJson, Exit, counted, print_json, run, say
 from tracequeue_worker.cli.replay_progress import watched
-from tracequeue_worker.cli.replay_report import GO_ON, show_report
+from tracequeue_worker.cli.replay_report import show_report
 from tracequeue_worker.cli.replay_sources import Chosen, Opened, chosen
 from tracequeue_worker.cli.times import between
 from tracequeue_worker.decoder import Decoder, TimeWindow
 from tracequeue_worker.errors import Transient, WorkerError
 from tracequeue_worker.replay.dead_letters import AFTERWARDS
+from tracequeue_worker.replay.dry_run import DryRun
 from tracequeue_worker.replay.models import ReplayReport
-from tracequeue_worker.replay.rehearsal import Rehearsal
-from tracequeue_worker.replay.replayer import Replayer
+from tracequeue_worker.replay.replayer import GO_ON, Replayer
 from tracequeue_worker.replay.selection import Selection
 from tracequeue_worker.replay.store import DatabaseStore
 from tracequeue_worker.replay.target import VARIABLE, Target
-from tracequeue_worker.replay.wanted import WantedTraces, traces_in
+from tracequeue_worker.replay.wanted_traces import WantedTraces, traces_in
 from tracequeue_worker.settings import WorkerSettings
 
 
@@ -74,8 +74,8 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option
     async def work() -> ReplayReport:
         target = Target(_settings(to), "--to" if to else VARIABLE)
         if dry_run:
-            async with Rehearsal.open(target, has_tables=await target.has_tables()) as rehearsal:
-                return await _replay(source, selection, target.settings, rehearsal, rate)
+            async with DryRun.open(target, has_tables=await target.has_tables()) as store:
+                return await _replay(source, selection, target.settings, store, rate)
         await target.prepare(migrating=migrate)
         async with DatabaseStore.open(target) as store:
             return await _replay(source, selection, target.settings, store, rate)
@@ -104,7 +104,7 @@ def _settings(to: str | None) -> WorkerSettings:
 
 
 async def _replay(
-    source: Chosen, selection: Selection, settings: WorkerSettings, store: DatabaseStore | Rehearsal, rate: float | None
+    source: Chosen, selection: Selection, settings: WorkerSettings, store: DatabaseStore | DryRun, rate: float | None
 ) -> ReplayReport:
     async with (
         source.open(settings, selection.bounds, store) as opened,

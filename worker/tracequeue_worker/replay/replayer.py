@@ -26,7 +26,7 @@ from tracequeue_worker.settings import WorkerSettings
 PATIENCE_SECONDS: Final = 60.0
 LINGER_MS: Final = 1_000
 """Batches are full unless the source is slow: then so often is written down how far it is."""
-AGAIN: Final = "run the same command again: it goes on where it is"
+GO_ON: Final = "run the same command again: it goes on where it is"
 
 
 class Store(Protocol):
@@ -109,7 +109,7 @@ class Replayer:
                 from_the_middle=self._selection.bounds.since is not None, left_out=self.progress.left_out,
             ))  # fmt: skip
         except Transient as error:
-            raise Transient(f"{error}; {AGAIN}") from error
+            raise Transient(f"{error}; {GO_ON}") from error
 
     async def _replay(self, part: Part) -> None:
         """From where the part is to its end; anew from there whenever somebody else has brought it further."""

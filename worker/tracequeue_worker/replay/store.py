@@ -8,9 +8,9 @@ import asyncpg
 from tracequeue_worker.database import acquired
 from tracequeue_worker.records import DecodedFrame
 from tracequeue_worker.replay.checkpoint import Checkpoint, Figures
+from tracequeue_worker.replay.companion import ReplayCompanion
 from tracequeue_worker.replay.gaps import find_gaps
 from tracequeue_worker.replay.models import ReplayReport
-from tracequeue_worker.replay.passage import Passage
 from tracequeue_worker.replay.report import read_report
 from tracequeue_worker.replay.source import Part
 from tracequeue_worker.replay.steps import Position, Step
@@ -53,10 +53,10 @@ class DatabaseStore:
 
     async def write(self, part: Part, start: Position, steps: Sequence[Step]) -> Figures:
         """Store steps and move the part on from `start`. Raises `Transient`, `Fatal`, `Overtaken`."""
-        passage = Passage(self._replay, part.key, start, steps)
+        companion = ReplayCompanion(self._replay, part.key, start, steps)
         with self._target.speaking():
-            await self._sink.write([step.frame for step in steps if step.frame is not None], companion=passage)
-        return passage.found
+            await self._sink.write([step.frame for step in steps if step.frame is not None], companion=companion)
+        return companion.found
 
     async def without_suspects(self, frame: DecodedFrame) -> DecodedFrame:
         """The frame without records that cannot be written though others can. Raises as `write` does."""

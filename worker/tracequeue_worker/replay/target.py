@@ -57,7 +57,7 @@ class Target:
             await _check_schema(connection)
 
     async def has_tables(self) -> bool:
-        """For a rehearsal, which may do without tables. Those that are there must be of this version: raises as
+        """For a dry run, which may do without tables. Those that are there must be of this version: raises as
         `prepare` does."""
         async with self._looking() as connection:
             if not await _has_tables(connection):

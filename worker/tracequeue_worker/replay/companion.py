@@ -12,7 +12,7 @@ from tracequeue_worker.replay.steps import Position, Step
 from tracequeue_worker.sinks.batch import Key
 
 
-class Passage:
+class ReplayCompanion:
     """Takes a part from a position over some steps. `found` is what became of them."""
 
     def __init__(self, checkpoint: Checkpoint, part: str, start: Position, steps: Sequence[Step]) -> None:

@@ -27,7 +27,7 @@ Known: TypeAlias = dict[Key, tuple[bytes | None, set[int | None]]]
 """Frames in the ledger: their digests, as far as they are kept, and the lines that are dead letters."""
 
 
-class Rehearsal:
+class DryRun:
     """Counts events as new or as known. Of a target without tables, all are new."""
 
     def __init__(self, target: Target, pool: asyncpg.Pool | None) -> None:
@@ -46,7 +46,7 @@ class Rehearsal:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, target: Target, *, has_tables: bool = True) -> AsyncIterator["Rehearsal"]:
+    async def open(cls, target: Target, *, has_tables: bool = True) -> AsyncIterator["DryRun"]:
         """Raises `Unreachable` or `Fatal`."""
         if not has_tables:
             yield cls(target, None)
@@ -109,7 +109,7 @@ class Rehearsal:
             return {}
         with self._target.speaking():
             async with acquired(self._pool) as connection:
-                rows = await connection.fetch(statement("rehearsal_known"), *zip(*sorted(keys), strict=True))
+                rows = await connection.fetch(statement("dry_run_known"), *zip(*sorted(keys), strict=True))
         return {
             (row["emitter_id"], row["partition"], row["seq"]): (
                 row["digest"], {one["index"] for one in orjson.loads(row["dead"])},
