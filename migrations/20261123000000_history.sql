@@ -140,7 +140,7 @@ BEGIN
         END LOOP;
     END LOOP;
     FOREACH relation IN ARRAY ARRAY[
-        'public.pipeline_traces', 'public.pipeline_emitters', 'public.pipeline_replays',
+        'public.pipeline_traces', 'public.pipeline_emitters', 'public.pipeline_settled', 'public.pipeline_replays',
         'public.pipeline_replay_parts', 'public.pipeline_replay_days', 'public.pipeline_replay_numbers'
     ]::regclass[] LOOP
         PERFORM public.pipeline_allow(relation, 'tracequeue_writer', 'UPDATE');

@@ -1,6 +1,6 @@
 """What another database's ledger says, in this one's: nothing that is known here is changed, and accounts only grow."""
 
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 import asyncpg
@@ -12,6 +12,8 @@ from tracequeue_worker.replay.bookkeeping import Bookkeeping
 from tracequeue_worker.replay.ledger_copy import copy_ledger
 
 EMITTER = str(uuid4())
+Pruned: TypeAlias = tuple[str, int, int]
+"""Numbers, their events, and how many of these are dead letters."""
 
 
 def emitter(**changes: Any) -> dict[str, Any]:
@@ -81,6 +83,29 @@ async def test_what_was_pruned_here_does_not_come_back(database: asyncpg.Connect
     await copy_ledger(database, Bookkeeping(settled=[pruned]))
     await copy_ledger(database, Bookkeeping([frame(), frame(seq=2), frame(seq=3)]))
     assert [one["seq"] for one in await rows(database, "pipeline_frames")] == [3]
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "both"),
+    [
+        (("{[1,6)}", 25, 1), ("{[1,26)}", 105, 2), ("{[1,26)}", 105, 2)),
+        (("{[1,26)}", 105, 2), ("{[1,6)}", 25, 1), ("{[1,26)}", 105, 2)),
+        (("{[1,26)}", 105, 2), ("{[1,26)}", 105, 2), ("{[1,26)}", 105, 2)),
+        (("{[1,6)}", 25, 1), ("{[6,8),[9,11)}", 20, 1), ("{[1,8),[9,11)}", 45, 2)),
+        (("{[1,6)}", 25, 1), ("{[3,9)}", 30, 0), ("{[1,6)}", 25, 1)),
+    ],
+)
+async def test_what_both_have_pruned_counts_once(
+    database: asyncpg.Connection, here: Pruned, there: Pruned, both: Pruned
+) -> None:
+    """As the writer, who copies it."""
+    await database.execute("SET ROLE tracequeue_writer")
+    for one in (here, there):
+        facts = dict(zip(("numbers", "events", "dead"), one, strict=True))
+        pruned = {"emitter_id": EMITTER, "partition": 0, "stream": "s"} | facts
+        await copy_ledger(database, Bookkeeping(settled=[pruned]))
+    (kept,) = await rows(database, "pipeline_settled")
+    assert (kept["numbers"], kept["events"], kept["dead"]) == both
 
 
 @pytest.mark.parametrize(
