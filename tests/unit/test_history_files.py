@@ -16,7 +16,7 @@ from tracequeue_worker.history import recovery
 from tracequeue_worker.history.blocks import MAX_BLOCK_BYTES, compressed, zstd
 from tracequeue_worker.history.file_format import VERSION, Header
 from tracequeue_worker.history.frame_records import frame_line
-from tracequeue_worker.history.reader import HistoryReader
+from tracequeue_worker.history.reader import CURE, NOT_OPENED, HistoryReader
 from tracequeue_worker.history.recovery import recover, unfinished
 from tracequeue_worker.history.writer import HistoryWriter, partial
 from tracequeue_worker.records import Entry
@@ -233,8 +233,14 @@ def test_what_is_no_such_file_is_refused_with_its_name_and_the_cure(tmp_path, co
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):
-    assert "No such file" in damage(tmp_path / "none")
-    assert "directory" in damage(tmp_path)
+    assert damage(tmp_path / "none").endswith("none: No such file or directory: " + NOT_OPENED)
+    assert damage(tmp_path).endswith(": Is a directory: " + NOT_OPENED)
+
+
+def test_only_what_a_whole_copy_would_mend_is_to_be_copied(tmp_path):
+    assert CURE in damage(written(tmp_path, compressed(HEAD.line())))
+    assert CURE not in damage(written(tmp_path, compressed(b"{}\n")))
+    assert CURE not in damage(written(tmp_path, compressed(HEAD.line().replace(b'"version":1', b'"version":2'))))
 
 
 def test_a_decompression_bomb_is_not_unpacked(tmp_path):

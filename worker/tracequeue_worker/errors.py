@@ -54,3 +54,7 @@ class LoginRefused(Unreachable):
 
 class Damaged(WorkerError):
     """A file cannot be read on: cut short, altered, or of another kind. The text says which, where, and what to do."""
+
+
+class OtherFile(Damaged):
+    """A file that another copy of it would not mend. The text has its own cure."""

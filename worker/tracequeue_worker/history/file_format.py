@@ -10,7 +10,7 @@ import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from tracequeue_worker.bounds import Bounds
-from tracequeue_worker.errors import Damaged
+from tracequeue_worker.errors import Damaged, OtherFile
 from tracequeue_worker.history.blocks import BLOCK_BYTES, MAX_BLOCK_BYTES
 
 VERSION: Final = 1
@@ -53,9 +53,9 @@ class Header(BaseModel):
         except Damaged:
             value = {}
         if "tracequeue" not in value:
-            raise Damaged("this is no file of tracequeue's")
+            raise OtherFile("this is no file of tracequeue's: name what `tracequeue export` or the archive wrote")
         if value.get("version") != VERSION:
-            raise Damaged(
+            raise OtherFile(
                 f"it has version {str(value.get('version'))[:20]} of the format, and this program reads version "
                 f"{VERSION}: read it with the tracequeue that wrote it ({str(value.get('by'))[:100]!r}) or a newer one"
             )

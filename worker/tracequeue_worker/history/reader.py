@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, BinaryIO, Final
 
-from tracequeue_worker.errors import Damaged
+from tracequeue_worker.errors import Damaged, OtherFile
 from tracequeue_worker.history.blocks import Block, read_block
 from tracequeue_worker.history.file_format import LEFT_OUT, Header, Trailer, read_object
 
 CURE: Final = "take a whole copy of this file and run the same command again"
-NOT_ENDED: Final = "it has no last line, so it was cut short, or never finished"
+NOT_OPENED: Final = "name files that can be read, such as --file FOLDER/*.zst"
+NOT_ENDED: Final = "it has no last line, so it was cut short, or, where it is a .partial file, not finished yet"
 
 _END: Final = b'"end"'
 _LEFT_OUT: Final = LEFT_OUT.encode()
@@ -84,10 +85,12 @@ class HistoryReader:
         try:
             with self._open() as file:
                 yield file
+        except OtherFile as error:
+            raise OtherFile(f"{self.name}: {error}") from None
         except Damaged as damage:
             raise Damaged(f"{self.name}: {damage}: {CURE}") from None
         except OSError as error:
-            raise Damaged(f"{self.name}: {error.strerror or error}: {CURE}") from None
+            raise Damaged(f"{self.name}: {error.strerror or error}: {NOT_OPENED}") from None
 
 
 class Counted:
@@ -132,7 +135,9 @@ def _first(file: BinaryIO) -> Block:
     try:
         block = read_block(file, 0)
     except Damaged as damage:
-        raise Damaged(f"{damage}, so it is damaged from its beginning, or no file of tracequeue's") from None
+        raise Damaged(
+            f"{damage}, so it is damaged from its beginning, decompressed, or no file of tracequeue's"
+        ) from None
     if block is None:
         raise Damaged("it is empty")
     return block

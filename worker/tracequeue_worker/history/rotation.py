@@ -74,4 +74,5 @@ class Rotation:
             writer.discard()
 
     def _refused(self, error: OSError) -> Fatal:
-        return Fatal(f"{self._folder} takes no more files: {error.strerror or error}: give it room and rights")
+        cure = "name a folder" if isinstance(error, FileExistsError | NotADirectoryError) else "give it room and rights"
+        return Fatal(f"{self._folder} takes no more files: {error.strerror or error}: {cure}")
