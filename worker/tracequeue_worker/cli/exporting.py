@@ -14,6 +14,7 @@ from rich.text import Text
 from tracequeue_worker.bounds import Bounds
 from tracequeue_worker.cli.connections import database, streams
 from tracequeue_worker.cli.output import AsJson, counted, print_json, print_lines, run, say, table, talk
+from tracequeue_worker.cli.progress import LINE_SECONDS, REFRESH_SECONDS, shown
 from tracequeue_worker.cli.times import between
 from tracequeue_worker.history.rotation import Rotation
 from tracequeue_worker.history.rows_export import RowsExport
@@ -22,8 +23,6 @@ from tracequeue_worker.settings import WorkerSettings
 
 UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 SIZE: Final = re.compile(r"(\d{1,12})\s*(?:([KMG]I?)?B)?", re.IGNORECASE)
-LINE_SECONDS: Final = 10.0
-REFRESH_SECONDS: Final = 0.2
 
 
 def export(
@@ -77,16 +76,14 @@ async def _export_rows(bounds: Bounds, files: Rotation) -> int:
 @asynccontextmanager
 async def _shown(files: Rotation, more: Callable[[], str]) -> AsyncIterator[None]:
     """How far it is, on stderr. A file that is not finished at the end is removed."""
-    watching = asyncio.create_task(_show(files, more), name="tracequeue progress")
     try:
-        yield
+        async with shown(_watch(files, more)):
+            yield
     finally:
         files.discard()
-        watching.cancel()
-        await asyncio.wait({watching})
 
 
-async def _show(files: Rotation, more: Callable[[], str]) -> None:
+async def _watch(files: Rotation, more: Callable[[], str]) -> None:
     def words() -> str:
         return f"{counted(files.records, 'record')}, {files.size / 1e6:.1f} MB{more()}"
 

@@ -1,42 +1,22 @@
-"""A bar for `worker --drain` on a terminal: frames stored, of those that waited at the start."""
+"""Showing how far something is while it goes on: a bar on a terminal, a line now and then elsewhere."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from tracequeue_worker import service
-from tracequeue_worker.backlog import read_backlog
-from tracequeue_worker.cli.connections import streams
-from tracequeue_worker.cli.output import talk
-from tracequeue_worker.errors import WorkerError
-from tracequeue_worker.report import WorkerReport
-from tracequeue_worker.settings import WorkerSettings
-
-REFRESH_SECONDS = 0.2
+REFRESH_SECONDS: Final = 0.2
+"""Between two looks of a bar."""
+LINE_SECONDS: Final = 10.0
+"""Between two lines."""
 
 
-async def drain(settings: WorkerSettings) -> WorkerReport:
-    """Drain with a bar where somebody watches. Raises like `service.run`."""
-    report = WorkerReport()
-    if not talk.is_terminal:
-        return await service.run(settings, drain=True, report=report)
-    bar = asyncio.create_task(_show(settings, report), name="tracequeue progress")
+@asynccontextmanager
+async def shown(bar: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run what shows it until the block is left."""
+    showing = asyncio.create_task(bar, name="tracequeue progress")
     try:
-        return await service.run(settings, drain=True, report=report)
+        yield
     finally:
-        bar.cancel()
-        await asyncio.wait({bar})
-
-
-async def _show(settings: WorkerSettings, report: WorkerReport) -> None:
-    """What fails here is said by the worker itself."""
-    with suppress(WorkerError):
-        async with streams(settings) as (client, membership):
-            waiting = sum(one.unread + one.pending for one in await read_backlog(client, membership))
-        columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=talk, transient=True) as progress:
-            task = progress.add_task("frames", total=waiting)
-            while True:
-                progress.update(task, completed=report.frames, total=max(waiting, report.frames))
-                await asyncio.sleep(REFRESH_SECONDS)
+        showing.cancel()
+        await asyncio.wait({showing})

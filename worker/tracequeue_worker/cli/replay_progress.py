@@ -3,19 +3,17 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from tracequeue_worker.cli.output import say, talk
+from tracequeue_worker.cli.progress import LINE_SECONDS, REFRESH_SECONDS, shown
 from tracequeue_worker.printable import one_line
 from tracequeue_worker.replay.replayer import Replayer
 
-REFRESH_SECONDS: Final = 0.2
-LINE_SECONDS: Final = 10.0
 RATE_SECONDS: Final = 10.0
 """Over how long the rate is measured."""
 
@@ -36,15 +34,9 @@ class Rate:
         return (events - then) / (now - before) if now > before else 0.0
 
 
-@asynccontextmanager
-async def watched(replayer: Replayer) -> AsyncIterator[None]:
+def watched(replayer: Replayer) -> AbstractAsyncContextManager[None]:
     """Show how far it is until the block is left."""
-    watching = asyncio.create_task(_bar(replayer) if talk.is_terminal else _lines(replayer), name="tracequeue progress")
-    try:
-        yield
-    finally:
-        watching.cancel()
-        await asyncio.wait({watching})
+    return shown(_bar(replayer) if talk.is_terminal else _lines(replayer))
 
 
 async def _bar(replayer: Replayer) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from tracequeue_worker import migrate as migrations
 from tracequeue_worker import service
-from tracequeue_worker.cli import progress
+from tracequeue_worker.cli.drain_progress import drain_with_progress
 from tracequeue_worker.cli.output import AsJson, Exit, counted, own_name, print_json, print_lines, reported, run, say
 from tracequeue_worker.cli.retaining import daily
 from tracequeue_worker.embedded import DATA_DIR, servers, to_start
@@ -35,7 +35,7 @@ def worker(
     with reported():
         settings = WorkerSettings.load(consumer=consumer)
         set_up_logging(settings.log_format)
-        report = asyncio.run(progress.drain(settings) if drain else service.run(settings))
+        report = asyncio.run(drain_with_progress(settings) if drain else service.run(settings))
     if as_json:
         print_json(asdict(report))
     else:
