@@ -13,7 +13,7 @@ from tests.fixtures.frames import entry, frame, span
 from tests.fixtures.history import begun, decompressed, frames_file, lines, read_back, read_into
 from tracequeue_worker.errors import Damaged
 from tracequeue_worker.history import recovery
-from tracequeue_worker.history.blocks import MAX_BLOCK_BYTES, compressed, zstd
+from tracequeue_worker.history.blocks import MAGIC, MAX_BLOCK_BYTES, compressed, zstd
 from tracequeue_worker.history.file_format import VERSION, Header
 from tracequeue_worker.history.frame_records import frame_line
 from tracequeue_worker.history.reader import CURE, NOT_OPENED, HistoryReader
@@ -169,6 +169,20 @@ def test_what_a_crash_tore_is_cut_off(tmp_path):
     again = recover(partial(writer.path))
     assert again is not None
     assert read_back(again.finish()) == some(4)
+
+
+def test_what_is_behind_damage_is_kept_when_the_file_is_finished(tmp_path, caplog):
+    writer = begun(tmp_path, some(9), each=3)
+    writer.close()
+    path = partial(writer.path)
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.rfind(MAGIC) - 20] ^= 1
+    path.write_bytes(damaged)
+    again = recover(path)
+    assert again is not None
+    assert read_back(again.finish()) == some(3)
+    assert path.with_suffix(".unreadable").read_bytes() == damaged
+    assert "is damaged at byte" in caplog.text
 
 
 def test_an_unfinished_file_that_cannot_be_read_is_set_aside(tmp_path):

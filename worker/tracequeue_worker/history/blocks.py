@@ -19,7 +19,8 @@ MAX_BLOCK_BYTES: Final = 64 * 1024 * 1024
 """Of content: beyond it, a block is a decompression bomb."""
 LEVEL: Final = 3
 
-_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+MAGIC: Final = b"\x28\xb5\x2f\xfd"
+"""Every block begins with it."""
 _CHECKSUM_FLAG: Final = 0b100
 """In the byte behind the magic number."""
 _LARGEST_WINDOW: Final = 25
@@ -76,9 +77,9 @@ def read_block(file: BinaryIO, start: int) -> Block | None:
 
 def _check_head(chunk: bytes, start: int) -> None:
     """Without its flag a checksum would be passed over."""
-    if not chunk.startswith(_MAGIC[: len(chunk)]):
+    if not chunk.startswith(MAGIC[: len(chunk)]):
         raise Damaged(f"what is at byte {start} is no block")
-    if len(chunk) > len(_MAGIC) and not chunk[len(_MAGIC)] & _CHECKSUM_FLAG:
+    if len(chunk) > len(MAGIC) and not chunk[len(MAGIC)] & _CHECKSUM_FLAG:
         raise Damaged(f"the block at byte {start} has no checksum")
 
 

@@ -1,14 +1,17 @@
 """Takes over the unfinished file of a writer that died: what it had written whole is kept, and can be finished."""
 
 import fcntl
+import logging
+import mmap
 import os
 from contextlib import suppress
 from pathlib import Path
+from shutil import copyfile
 from time import time
 from typing import Final
 
 from tracequeue_worker.errors import Damaged
-from tracequeue_worker.history.blocks import read_block
+from tracequeue_worker.history.blocks import MAGIC, read_block
 from tracequeue_worker.history.file_format import PARTIAL, SUFFIX, Header, Trailer, read_object
 from tracequeue_worker.history.frame_records import measure
 from tracequeue_worker.history.totals import Totals
@@ -16,6 +19,8 @@ from tracequeue_worker.history.writer import HistoryWriter
 
 UNREADABLE: Final = ".unreadable"
 EMPTY_SECONDS: Final = 60.0
+
+log = logging.getLogger(__name__)
 
 
 def unfinished(folder: Path) -> list[Path]:
@@ -63,6 +68,7 @@ def _recovered(path: Path, fd: int) -> HistoryWriter | None:
     if header is None or size == 0 or header.tracequeue != "frames":
         _set_aside(path, os.fstat(fd))
         return None
+    _keep_what_is_damaged(path, fd, size)
     os.ftruncate(fd, size)
     return HistoryWriter(path.with_name(path.name.removesuffix(PARTIAL)), fd, header, totals, size)
 
@@ -77,9 +83,25 @@ def _count(lines: list[bytes], totals: Totals) -> None:
         totals.count(events, at)
 
 
+def _keep_what_is_damaged(path: Path, fd: int, size: int) -> None:
+    """A crash tears the end of a file. Where another block begins behind, it was more: frames that are settled may be
+    there, and nowhere else. Raises `OSError`."""
+    if os.fstat(fd).st_size == size:
+        return
+    with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as content:
+        is_torn = content.find(MAGIC, size + 1) < 0
+    if not is_torn:
+        kept = path.with_suffix(UNREADABLE)
+        copyfile(path, kept)
+        log.error(
+            "%s is damaged at byte %d: its frames from there on are in no file of the archive but %s", path, size, kept
+        )
+
+
 def _set_aside(path: Path, status: os.stat_result) -> None:
     """Nothing of it can be read. An empty one may be about to be written, by a process that has no lock on it yet."""
     if status.st_size:
-        path.rename(path.with_suffix(UNREADABLE))
+        kept = path.rename(path.with_suffix(UNREADABLE))
+        log.error("%s cannot be read, and was set aside as %s", path, kept)
     elif time() - status.st_mtime > EMPTY_SECONDS:
         path.unlink()
