@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from redis.asyncio import Redis
 
@@ -10,9 +10,9 @@ from tracequeue_worker.bounds import Bounds, place_of
 from tracequeue_worker.history.file_format import Header, asked
 from tracequeue_worker.history.frame_records import frame_line
 from tracequeue_worker.history.rotation import Rotation
-from tracequeue_worker.reader import PageSize
 from tracequeue_worker.records import Entry
-from tracequeue_worker.redis_client import talking_to, unless_missing
+from tracequeue_worker.redis_client import unless_missing
+from tracequeue_worker.stream_pages import pages
 from tracequeue_worker.streams import Membership
 
 PENDING_PAGE: Final = 1_000
@@ -28,7 +28,6 @@ class StreamExport:
         self._membership = membership
         self._bounds = bounds
         self._files = files
-        self._page = PageSize()
 
     async def run(self) -> None:
         """Every frame that is settled when its stream is begun. Raises `Transient` or `Fatal`."""
@@ -70,17 +69,9 @@ class StreamExport:
 
     async def _entries(self, stream: bytes, newest: bytes) -> AsyncIterator[Entry]:
         """Within the bounds, and not beyond what was there at first."""
-        start = self._bounds.first
         partition = self._membership.partitions[stream]
-        while True:
-            async with talking_to(self._client):
-                reply: Any = await self._client.xrange(stream, start, self._bounds.last, count=self._page.entries)
-            entries = [Entry(stream, partition, entry_id, fields) for entry_id, fields in reply]
-            self._page.learn(entries)
-            for entry in entries:
+        async for page in pages(self._client, stream, partition, self._bounds.first, self._bounds.last):
+            for entry in page:
                 if place_of(entry.id) > place_of(newest):
                     return
                 yield entry
-            if not entries:
-                return
-            start = f"({entries[-1].id.decode()}"

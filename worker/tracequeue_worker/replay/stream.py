@@ -1,19 +1,17 @@
-"""The live streams as a source: XRANGE beside the workers, so no group notices."""
+"""The live streams as a source, read beside the workers."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
-from tracequeue_worker.bounds import Bounds
+from tracequeue_worker.bounds import Bounds, place_of
 from tracequeue_worker.preflight import address_of
-from tracequeue_worker.reader import PageSize
-from tracequeue_worker.records import Entry
-from tracequeue_worker.redis_client import talking_to
+from tracequeue_worker.redis_client import talking_to, unless_missing
 from tracequeue_worker.replay.selection import EVERYTHING
 from tracequeue_worker.replay.source import Part, Taken
+from tracequeue_worker.stream_pages import pages
 from tracequeue_worker.streams import Membership
 
 NOTHING: Final = b"0-0"
@@ -66,19 +64,12 @@ class StreamSource:
         """The entries behind an id. Raises `Transient` or `Fatal`."""
         stream, last = part.key.encode(), self._begun[part.key].last or NOTHING
         reached = after.encode() if after else NOTHING
-        first, page = f"({after}" if after else self._bounds.first, PageSize()
-        while True:
-            async with talking_to(self._client):
-                rows: Any = await self._client.xrange(stream, first, last, page.entries)
-            entries = [Entry(stream, self._membership.partitions[stream], *row) for row in rows]
-            for entry in entries:
+        first = f"({after}" if after else self._bounds.first
+        async for page in pages(self._client, stream, self._membership.partitions[stream], first, last):
+            for entry in page:
                 yield Taken(entry, entry.id.decode(), 1)
-            if not entries:
-                (self._short.add if _place(reached) < _place(last) else self._short.discard)(part.key)
-                return
-            page.learn(entries)
-            reached = entries[-1].id
-            first = f"({reached.decode()}"
+            reached = page[-1].id
+        (self._short.add if place_of(reached) < place_of(last) else self._short.discard)(part.key)
 
     async def shortfalls(self) -> list[str]:
         """What was trimmed, also while the replay read, and never reached the target. Raises `Transient` or `Fatal`."""
@@ -97,9 +88,8 @@ class StreamSource:
                 return f"{stream} was trimmed or emptied while it was read: its last entries were not met"
         else:
             gone = begun.ever - read
-            async with talking_to(self._client):
-                if int((await self._facts(stream.encode())).get("entries-added", 0)) < read:
-                    return f"{stream} was deleted or made anew since this replay began: what it held then is unknown"
+            if int((await self._facts(stream.encode())).get("entries-added", 0)) < read:
+                return f"{stream} was deleted or made anew since this replay began: what it held then is unknown"
         last = begun.last.decode() if begun.last else None
         known = await account.known_elsewhere(stream, last) if gone > 0 else 0
         missed = gone - known > 0 and gone - known > await self._came_again(stream)
@@ -113,8 +103,8 @@ class StreamSource:
         return int(count or 0)
 
     async def _part(self, stream: bytes) -> Part | None:
+        facts = await self._facts(stream)
         async with talking_to(self._client):
-            facts = await self._facts(stream)
             newest: Any = await self._client.xrevrange(stream, self._bounds.last, "-", 1) if self._bounds else None
         key, length, ever = stream.decode(), int(facts.get("length", 0)), facts.get("entries-added") if facts else 0
         oldest, last = ((facts.get(name) or (None,))[0] for name in ("first-entry", "last-entry"))
@@ -126,18 +116,8 @@ class StreamSource:
         return Part(key, None if self._bounds else length) if begun.last else None
 
     async def _facts(self, stream: bytes) -> dict[str, Any]:
-        try:
-            facts: dict[str, Any] = await self._client.xinfo_stream(stream)
-        except ResponseError as error:
-            if "no such key" in str(error):
-                return {}
-            raise
-        return facts
-
-
-def _place(entry_id: bytes) -> tuple[int, int]:
-    milliseconds, _, sequence = entry_id.partition(b"-")
-    return int(milliseconds), int(sequence)
+        facts: dict[str, Any] | None = await unless_missing(self._client, self._client.xinfo_stream(stream))
+        return facts or {}
 
 
 def _missed(stream: str, gone: int, known: int) -> str:
