@@ -112,4 +112,4 @@ async def test_letters_that_cannot_be_tried_again_are_counted_with_their_sentenc
 
 
 def test_the_name_tells_no_password(client: FakeAsyncRedis) -> None:
-    assert source(client).name == "dead letters of tracequeue in Redis at cache:6380"
+    assert source(client).name == "dead letters of tracequeue in Redis at cache:6380/2"
