@@ -1,74 +1,66 @@
-"""A part of a source, decoded and filled into batches while others are written."""
+"""A part of a source, filled into batches while others are written."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from typing import Final, TypeAlias
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
 from tracequeue_worker.backoff import Patience
 from tracequeue_worker.batcher import Batcher
-from tracequeue_worker.decoder import Decoder
-from tracequeue_worker.records import DecodedFrame, Entry
-from tracequeue_worker.replay.bookkeeping import Bookkeeping
+from tracequeue_worker.records import DecodedFrame
+from tracequeue_worker.replay.intake import Intake
 from tracequeue_worker.replay.pace import Pace
-from tracequeue_worker.replay.source import Part, Source, Taken
-from tracequeue_worker.replay.steps import Position, Step, events_of
-from tracequeue_worker.sinks.batch import key_of
-
-Take: TypeAlias = Callable[[DecodedFrame], DecodedFrame | None]
-"""What of a frame is wanted."""
+from tracequeue_worker.replay.source import NOWHERE, Part, Source, Taken
+from tracequeue_worker.replay.steps import Position, Step
 
 ROW_BYTES: Final = 200
 """About what a row of bookkeeping takes."""
-NOWHERE: Final = Entry(b"", 0, b"", {})
 
 
+@dataclass(kw_only=True)
 class Feed:
     """Reads a part from a position on. `take` gives the next batch of steps, none at the end.
 
     Whatever ends the reading, `run` raises it, and what was read before can still be taken.
     """
 
-    def __init__(
-        self, source: Source, part: Part, start: Position, batcher: Batcher, *,
-        decoder: Decoder, wanted: Take | None, pace: Pace, patience: Patience, stopping: asyncio.Event,
-    ) -> None:  # fmt: skip
-        self._source = source
-        self._part = part
-        self._position = start
-        self._batcher = batcher
-        self._decoder = decoder
-        self._wanted = wanted
-        self._pace = pace
-        self._patience = patience
-        self._stopping = stopping
-        self._steps: deque[Step] = deque()
-        """As many as there are frames in the batcher, and what it has no room for."""
+    source: Source
+    part: Part
+    position: Position
+    """Behind what was read so far."""
+    intake: Intake
+    batcher: Batcher
+    pace: Pace
+    patience: Patience
+    stopping: asyncio.Event
+    _steps: deque[Step] = field(default_factory=deque)
+    """As many as there are frames in the batcher, and what it has no room for."""
 
     async def run(self) -> None:
         try:
-            await self._patience.until_done(self._read_on)
+            await self.patience.until_done(self._read_on)
         finally:
-            await self._batcher.close()
+            await self.batcher.close()
 
     async def take(self) -> list[Step]:
         """A batch."""
-        return [self._steps.popleft() for _ in await self._batcher.take()]
+        return [self._steps.popleft() for _ in await self.batcher.take()]
 
     async def _read_on(self) -> None:
         """From where it was when the source failed."""
-        reading = self._source.read(self._part, self._position.after)
-        known = self._position.beyond
+        reading = self.source.read(self.part, self.position.after)
+        known = self.position.beyond
         try:
             async for taken in reading:
                 if known:
                     known -= 1
                     continue
-                if self._patience.trouble is not None:
-                    self._patience.recovered()
+                if self.patience.trouble is not None:
+                    self.patience.recovered()
                 await self._pass_on(taken)
-                if self._stopping.is_set():
+                if self.stopping.is_set():
                     return
                 await asyncio.sleep(0)
         finally:
@@ -76,27 +68,11 @@ class Feed:
                 await reading.aclose()
 
     async def _pass_on(self, taken: Taken) -> None:
-        step = self._step(taken)
-        await self._pace.wait(step.events, self._stopping)
+        step = self.intake.step(self.position, taken)
+        await self.pace.wait(step.events, self.stopping)
         self._steps.append(step)
-        await self._batcher.add(step.frame or _stand_in(step))
-        self._position = step.position
-
-    def _step(self, taken: Taken) -> Step:
-        step = Step(self._position.behind(taken), taken.size)
-        content = taken.content
-        if isinstance(content, Bookkeeping):
-            # A ledger speaks of whole frames: where only some events are wanted, it would say too much.
-            step.bookkeeping = None if self._wanted else content
-            return step
-        if isinstance(content, DecodedFrame):
-            frame = content
-        else:
-            frame = self._decoder.decode(content)
-            step.number = None if frame.retry else key_of(frame)
-        step.frame = self._wanted(frame) if self._wanted else frame
-        step.left_out = events_of(frame) - step.events
-        return step
+        await self.batcher.add(step.frame or _stand_in(step))
+        self.position = step.position
 
 
 def _stand_in(step: Step) -> DecodedFrame:

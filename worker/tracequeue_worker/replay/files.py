@@ -18,10 +18,10 @@ from tracequeue_worker.history.file_format import Header, names
 from tracequeue_worker.history.frame_records import entry_of
 from tracequeue_worker.history.reader import HistoryReader, Records
 from tracequeue_worker.history.row_records import NOBODY, Producer, SpanRecord, TraceRecord, row_of
-from tracequeue_worker.records import DAY, DecodedFrame, Entry
+from tracequeue_worker.records import DAY, DecodedFrame
 from tracequeue_worker.replay.bookkeeping import Bookkeeping
 from tracequeue_worker.replay.selection import EVERYTHING
-from tracequeue_worker.replay.source import Content, Part, Taken
+from tracequeue_worker.replay.source import NOWHERE, Content, Part, Taken
 
 STDIN: Final = "-"
 NO_EMITTER: Final = UUID(int=0)
@@ -122,7 +122,7 @@ def _frames(rows: Sequence[SpanRecord | TraceRecord]) -> Iterator[DecodedFrame]:
 
 def _frame(producer: Producer, rows: Sequence[SpanRecord | TraceRecord]) -> DecodedFrame:
     return DecodedFrame(
-        entry=Entry(b"", 0, b"", {}),
+        entry=NOWHERE,
         emitter_id=UUID(producer.emitter_id) if producer.emitter_id else NO_EMITTER,
         seq=0,
         digest=b"",

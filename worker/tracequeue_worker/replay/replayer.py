@@ -14,7 +14,8 @@ from tracequeue_worker.errors import Transient
 from tracequeue_worker.portion import Portion
 from tracequeue_worker.records import DecodedFrame
 from tracequeue_worker.replay.checkpoint import Figures, Overtaken
-from tracequeue_worker.replay.feed import Feed, Take
+from tracequeue_worker.replay.feed import Feed
+from tracequeue_worker.replay.intake import Intake, Take
 from tracequeue_worker.replay.models import ReplayReport
 from tracequeue_worker.replay.pace import Pace
 from tracequeue_worker.replay.progress import Progress
@@ -71,9 +72,8 @@ class Replayer:
         self._store = store
         self._settings = settings
         self._selection = selection or Selection()
-        self._wanted = wanted
         self._pace = Pace(rate)
-        self._decoder = Decoder(TimeWindow.of(settings))
+        self._intake = Intake(Decoder(TimeWindow.of(settings)), wanted)
         self._portion = Portion()
         self._stopping = asyncio.Event()
         self._reading = self._patience("reading the source", patience_seconds)
@@ -127,7 +127,7 @@ class Replayer:
     async def _pass_on(self, part: Part, start: Position) -> None:
         batcher = Batcher(rows=self._settings.batch_rows, size=self._settings.batch_bytes, linger_ms=LINGER_MS)
         feed = Feed(
-            self._source, part, start, batcher, decoder=self._decoder, wanted=self._wanted, pace=self._pace,
+            source=self._source, part=part, position=start, intake=self._intake, batcher=batcher, pace=self._pace,
             patience=self._reading, stopping=self._stopping,
         )  # fmt: skip
         feeding = asyncio.create_task(feed.run(), name="tracequeue replay source")

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from tracequeue_worker.records import DecodedFrame, Entry
 from tracequeue_worker.replay.bookkeeping import Bookkeeping
@@ -10,6 +10,9 @@ from tracequeue_worker.replay.bookkeeping import Bookkeeping
 Content: TypeAlias = Entry | DecodedFrame | Bookkeeping
 """A frame as it was delivered; rows of a database, as a frame of which every line is retried, since the ledger knows
 nothing of it; or what another database's ledger says."""
+
+NOWHERE: Final = Entry(b"", 0, b"", {})
+"""Where something was that came by no stream."""
 
 
 @dataclass(frozen=True, slots=True)
