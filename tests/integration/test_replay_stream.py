@@ -24,7 +24,12 @@ SELECT oid, relname, pg_relation_size(oid) FROM pg_class WHERE relname LIKE '%pi
     SELECT oid FROM pg_namespace WHERE nspname = 'pipeline_parts'
 ) ORDER BY oid
 """
-LEDGER_VERSIONS = "SELECT xmin::text, ctid::text FROM pipeline_frames ORDER BY emitter_id, partition, seq"
+VERSIONS = """
+SELECT tableoid::text, xmin::text, ctid::text FROM pipeline_frames
+UNION ALL SELECT tableoid::text, xmin::text, ctid::text FROM pipeline_spans
+UNION ALL SELECT tableoid::text, xmin::text, ctid::text FROM pipeline_traces
+ORDER BY 1, 2, 3
+"""
 
 
 class Stopping(Progress):
@@ -56,13 +61,13 @@ async def test_an_empty_database_gets_what_the_workers_stored(site: Site, target
 async def test_twice_it_finds_everything_there_and_rewrites_nothing(site: Site, target_url: str) -> None:
     await filled(site)
     first = await replay(site, target_url)
-    before = await fetch(target_url, LEDGER_VERSIONS)
+    before = await fetch(target_url, VERSIONS)
     second = await replay(site, target_url)
     assert second.complete
     assert second.replay_id != first.replay_id
     assert (second.written, second.present) == (0, 250)
     assert [day.target_digest for day in second.days] == [day.target_digest for day in first.days]
-    assert await fetch(target_url, LEDGER_VERSIONS) == before
+    assert await fetch(target_url, VERSIONS) == before
 
 
 async def test_rows_that_were_lost_come_back_though_the_ledger_knows_their_frames(site: Site) -> None:

@@ -274,6 +274,13 @@ async def test_comparing_locks_the_partitions_of_the_days_of_the_batch_only(fill
     assert counts == [3] * 10
 
 
+async def test_plans_that_are_made_for_each_batch_are_not_compiled(filled):
+    async with filled.transaction():
+        await stage(filled, [(0, *span_row())], [])
+        await compare(filled, UUID(int=1), [0], ())
+        assert await filled.fetchval("SHOW jit") == "off"
+
+
 async def test_only_the_holes_are_looked_up_in_the_ledger(filled):
     await filled.execute(
         "INSERT INTO pipeline_frames (emitter_id, partition, seq, digest, stream, entry_id, events) "

@@ -12,8 +12,9 @@ from uuid import UUID
 from tracequeue_worker.database import Connection
 from tracequeue_worker.sql import statement
 
-FOR_THESE_TIMES = "SET LOCAL plan_cache_mode = force_custom_plan"
-"""A plan for any times would lock the partitions of all days."""
+FOR_THESE_TIMES = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
+"""A plan for any times would lock the partitions of all days. Made anew each time, it would be compiled each time too,
+where the server has a compiler: that takes longer than the plan runs."""
 
 Running = Sequence[tuple[UUID, datetime]]
 """Ids and starts of traces."""

@@ -36,6 +36,7 @@ class PostgresSink:
     """Writes frames under the role `tracequeue_writer`. `deadline` is how many seconds one statement may take.
 
     One that is `repairing` does not trust the ledger: of frames that it knows, whatever rows are lost are stored again.
+    It counts no `span_conflicts`: to look for them in every batch that comes again is for its companion.
     """
 
     def __init__(self, settings: WorkerSettings, *, deadline: float = DEADLINE, repairing: bool = False) -> None:
@@ -130,7 +131,7 @@ class PostgresSink:
             if entered.known:
                 await withdraw(connection, entered.known)
                 batch.withdraw(entered.known)
-            if batch.spans and await insert_spans(connection) < len(batch.spans):
+            if batch.spans and await insert_spans(connection) < len(batch.spans) and not self._repairing:
                 conflicts = await conflicting_spans(connection)
             if batch.traces:
                 await merge_traces(connection, batch.different_traces)
