@@ -104,8 +104,10 @@ class StreamSource:
 
     async def _part(self, stream: bytes) -> Part | None:
         facts = await self._facts(stream)
+        bounds, newest = self._bounds, None
         async with talking_to(self._client):
-            newest: Any = await self._client.xrevrange(stream, self._bounds.last, "-", 1) if self._bounds else None
+            if bounds:
+                newest = await self._client.xrevrange(stream, bounds.last, bounds.first, 1)
         key, length, ever = stream.decode(), int(facts.get("length", 0)), facts.get("entries-added") if facts else 0
         oldest, last = ((facts.get(name) or (None,))[0] for name in ("first-entry", "last-entry"))
         if self._bounds:
