@@ -179,6 +179,16 @@ def test_only_some_traces(command: Command, redis_url: str, prefix: str, stream:
     assert command("replay", "--pipeline", "nobody", "--json").document["events"] == 0
 
 
+def test_that_there_was_nothing_to_replay_is_said(command: Command, stream: str) -> None:
+    nothing = "the source holds no event that was asked for"
+    for option, prefix in (("--dead", "none"), ("--stream", "none"), ("--dry-run", "none"), ("--dead", None)):
+        answer = command("replay", option, **({"TRACEQUEUE_PREFIX": prefix} if prefix else {}))
+        assert (answer.code, nothing in answer.out) == (0, True), answer
+    later = command("replay", "--since", "0s")
+    assert (later.code, nothing in later.out) == (0, True), later
+    assert nothing not in command("replay").out
+
+
 def test_many_days_that_are_equal_are_folded(command: Command, redis_url: str, prefix: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         for seq in range(1, 21):
@@ -286,14 +296,14 @@ def test_a_server_that_is_away_is_a_3_and_no_password_is_printed(command: Comman
 
 def test_a_target_that_takes_no_rows_is_told(command: Command, stream: str, target: str) -> None:
     empty = command("replay", "--to", target)
-    assert (empty.code, empty.out) == (3, "")
-    assert "--migrate" in empty.err
-    assert command("migrate", TRACEQUEUE_DATABASE_URL=target).code == 0
     name = target.rpartition("/")[2]
+    assert (empty.code, empty.out) == (3, "")
+    assert f"/{name} has no tracequeue tables: run it again with --migrate" in empty.err
+    assert command("migrate", TRACEQUEUE_DATABASE_URL=target).code == 0
     execute(target, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     answer = command("replay", "--to", target)
     assert (answer.code, answer.out) == (3, "")
-    assert "the target is read only" in answer.err
+    assert f"/{name} is read only: " in answer.err
     execute(target, f"SET transaction_read_only = off; ALTER DATABASE {name} RESET default_transaction_read_only")
 
 

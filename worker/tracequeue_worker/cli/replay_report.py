@@ -19,6 +19,10 @@ ELSEWHERE: Final = (
     "what this source does not hold may be in archived files (`tracequeue replay --file`), in the spool of a bot "
     "(`--spool`) or among the dead letters (`--dead`): replay these into the same target; each event is stored once"
 )
+NOTHING_THERE: Final = (
+    "the source holds no event that was asked for: see in the first line whether it is the one you mean, and whether "
+    "TRACEQUEUE_PREFIX is that of the bots"
+)
 WITHOUT_A_ROW: Final = (
     "events without a row: a trigger or a rule of the target takes them out: cure it, and run it again"
 )
@@ -138,6 +142,8 @@ def _advice(report: ReplayReport) -> Iterator[tuple[str, str]]:
     """What to do next."""
     if report.gaps or report.shortfalls:
         yield ELSEWHERE, "yellow"
+    elif not (report.events or report.dead):
+        yield NOTHING_THERE, "yellow"
     if not report.replay_id:
         return
     if any(one.missing for one in report.days):

@@ -54,7 +54,7 @@ class Target:
         async with self._looking() as connection:
             if migrating:
                 await migrate.migrate(connection)
-            await _check_schema(connection)
+            await self._check_schema(connection)
 
     async def has_tables(self) -> bool:
         """For a dry run, which may do without tables. Those that are there must be of this version: raises as
@@ -62,7 +62,7 @@ class Target:
         async with self._looking() as connection:
             if not await _has_tables(connection):
                 return False
-            await _check_schema(connection)
+            await self._check_schema(connection)
             return True
 
     @asynccontextmanager
@@ -71,10 +71,31 @@ class Target:
         with self.speaking():
             connection = await connect(self.url, application="tracequeue replay")
             try:
-                await _check_server(connection)
+                await self._check_server(connection)
                 yield connection
             finally:
                 await connection.close()
+
+    async def _check_server(self, connection: asyncpg.Connection) -> None:
+        (server,) = await connection.fetch(statement("target_server"))
+        if server["is_standby"]:
+            raise Fatal(f"{self.name} is a standby, which takes no rows: name its primary")
+        if server["is_read_only"]:
+            cure = "switch default_transaction_read_only off there, or name another database"
+            raise Fatal(f"{self.name} is read only: {cure}")
+
+    async def _check_schema(self, connection: asyncpg.Connection) -> None:
+        try:
+            pending = [one for one in await migrate.status(connection) if one.applied_at is None]
+        except asyncpg.InsufficientPrivilegeError:  # no writer, or before the migration that lets a writer look
+            lacks = "gives this login no rights, or is of an older version: `GRANT tracequeue_writer` to it, or"
+            raise self._unmigrated(lacks) from None
+        if pending:
+            has_tables = await _has_tables(connection)
+            raise self._unmigrated("was migrated by an older version:" if has_tables else "has no tracequeue tables:")
+
+    def _unmigrated(self, lacks: str) -> Fatal:
+        return Fatal(f"{self.name} {lacks} run it again with --migrate, under the login of the owner of the database")
 
     @asynccontextmanager
     async def pool(self) -> AsyncIterator[asyncpg.Pool]:
@@ -85,28 +106,6 @@ class Target:
             yield pool
         finally:
             pool.terminate()
-
-
-async def _check_server(connection: asyncpg.Connection) -> None:
-    (server,) = await connection.fetch(statement("target_server"))
-    if server["is_standby"]:
-        raise Fatal("the target is a standby, which takes no rows: name its primary")
-    if server["is_read_only"]:
-        raise Fatal("the target is read only: switch default_transaction_read_only off there, or name another database")
-
-
-async def _check_schema(connection: asyncpg.Connection) -> None:
-    try:
-        pending = [one for one in await migrate.status(connection) if one.applied_at is None]
-    except asyncpg.InsufficientPrivilegeError:  # before the migration that lets a writer look
-        raise Fatal(_unmigrated("was migrated by an older version")) from None
-    if pending:
-        lacks = "has no tracequeue tables" if not await _has_tables(connection) else "was migrated by an older version"
-        raise Fatal(_unmigrated(lacks))
-
-
-def _unmigrated(lacks: str) -> str:
-    return f"the target {lacks}: run it again with --migrate, under the login of the owner of the database"
 
 
 async def _has_tables(connection: asyncpg.Connection) -> bool:
