@@ -38,11 +38,11 @@ class ReplayCompanion:
         read = [step.number for step in self._steps if step.number is not None and id(step) not in conflicting]
         known = await self._checkpoint.add_numbers(connection, read)
         fresh = _fresh([None if place in conflicts else step.number for place, step in enumerate(taken)], known)
-        compared = await compare(connection, self._checkpoint.replay_id, fresh, self._running)
+        written = await compare(connection, self._checkpoint.replay_id, fresh, self._running)
         for step in self._steps:
             if step.bookkeeping is not None:
                 await copy_ledger(connection, step.bookkeeping)
-        self.found = _figures(self._steps, taken, stored, compared.written)
+        self.found = _figures(self._steps, taken, stored, written)
         await self._checkpoint.advance(connection, self._part, self._steps[-1].position, self.found, self._refused)
 
 

@@ -4,7 +4,6 @@ Both sides are hashed by the target's server, in the transaction of the rows: JS
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,14 +19,6 @@ Running = Sequence[tuple[UUID, datetime]]
 """Ids and starts of traces."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """Events whose row this transaction wrote, and events whose row was there already."""
-
-    written: int
-    present: int
-
-
 async def running_traces(connection: Connection) -> Running:
     """The stored traces that staged events are about to end. Asked for after staging, before the rows are written: only
     then can be told afterwards which ends are new."""
@@ -37,30 +28,28 @@ async def running_traces(connection: Connection) -> Running:
     return [(row["trace_id"], row["began"]) for row in rows]
 
 
-async def compare(connection: Connection, replay_id: UUID, frames: Sequence[int], running: Running) -> Compared:
+async def compare(connection: Connection, replay_id: UUID, frames: Sequence[int], running: Running) -> int:
     """Compare the staged rows of some frames of a batch with what is stored, and add it to what the replay found.
 
     In the transaction that wrote them, after they are in. Every event counts, also one that comes twice in the batch.
+    Returns for how many events this transaction wrote the row.
     """
     await connection.execute(FOR_THESE_TIMES)
     spans = await _compare(connection, "staged_spans", "spans", replay_id, frames)
     starts = await _compare(connection, "staged_traces", "starts", replay_id, frames)
     columns = list(zip(*running, strict=True)) or [(), ()]
     ends = await _compare(connection, "staged_traces", "ends", replay_id, frames, *columns)
-    return Compared(
-        written=spans.written + starts.written + ends.written, present=spans.present + starts.present + ends.present
-    )
+    return spans + starts + ends
 
 
 async def _compare(
     connection: Connection, table: str, kind: str, replay_id: UUID, frames: Sequence[int], *more: Any
-) -> Compared:
+) -> int:
     times = await _times(connection, table)
     if times is None:
-        return Compared(0, 0)
+        return 0
     query = statement("replay_days_add").format(compared=statement(f"replay_compared_{kind}"))
-    (row,) = await connection.fetch(query, replay_id, kind, list(frames), *times, *more)
-    return Compared(row["written"], row["present"])
+    return int(await connection.fetchval(query, replay_id, kind, list(frames), *times, *more))
 
 
 async def _times(connection: Connection, table: str) -> tuple[datetime, datetime] | None:

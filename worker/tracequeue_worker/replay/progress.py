@@ -13,7 +13,6 @@ class Progress:
     total: int | None = None
     frames: int = 0
     events: int = 0
-    written: int = 0
     left_out: int = 0
     part: str = ""
     """Which is read now."""
@@ -37,4 +36,3 @@ class Progress:
         self._done[self.part] = self._done.get(self.part, 0) + found.done
         self.frames += found.frames
         self.events += found.events
-        self.written += found.written

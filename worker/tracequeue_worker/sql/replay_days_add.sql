@@ -1,5 +1,6 @@
 -- Adds to what the replay ($1) has found so far, by day, of events of one kind ($2). First their rows beside each other:
 -- those that are staged of some frames ($3), and what stands under their keys now, between two times ($4, $5).
+-- Returns how many of the rows this transaction wrote.
 WITH compared AS MATERIALIZED (
 {compared}
 ),
@@ -29,7 +30,4 @@ added AS (
         target_digest = found.target_digest + excluded.target_digest,
         different = found.different + excluded.different
 )
-SELECT
-    coalesce(sum(written), 0)::bigint AS written,
-    coalesce(sum(target_rows) - sum(written), 0)::bigint AS present
-FROM by_day
+SELECT coalesce(sum(written), 0)::bigint AS written FROM by_day
