@@ -20,6 +20,7 @@ from tracequeue_worker.history.rotation import Rotation
 from tracequeue_worker.history.rows_export import RowsExport
 from tracequeue_worker.history.stream_export import StreamExport
 from tracequeue_worker.settings import WorkerSettings
+from tracequeue_worker.strays import with_strays
 
 UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 SIZE: Final = re.compile(r"(\d{1,12})\s*(?:([KMG]I?)?B)?", re.IGNORECASE)
@@ -49,17 +50,19 @@ def export(
     if unsettled:
         say(f"{counted(unsettled, 'frame')} left out: no worker has stored them yet", "yellow")
     if not files.files:
-        say("there is nothing to export", "green")
+        source = "TRACEQUEUE_DATABASE_URL" if of_database else "TRACEQUEUE_PREFIX"
+        say(f"there is nothing to export: check {source}, --since and --until if you expected any", "yellow")
         return
     columns = ("file", "records", "events", "bytes")
     rows = [[str(file.path), file.records, file.events, file.size] for file in files.files]
     print_lines(table(*columns, rows=rows, right=columns[1:]))
-    say(f"\nto read them: tracequeue replay --to DSN --file {out}/*", "dim")
+    say(f"\nto read them: tracequeue replay --to DSN --file {out}/*.zst", "dim")
 
 
 async def _export_stream(bounds: Bounds, files: Rotation) -> int:
     """How many frames are not settled."""
-    async with streams(WorkerSettings.load()) as (client, membership), _shown(files, lambda: ""):
+    async with streams(WorkerSettings.load()) as (client, ours), _shown(files, lambda: ""):
+        membership = await with_strays(client, ours)
         export = StreamExport(client, membership, bounds, files)
         await export.run()
     return export.unsettled

@@ -17,6 +17,7 @@ from tracequeue_worker.replay.source import Source
 from tracequeue_worker.replay.spool import SpoolSource
 from tracequeue_worker.replay.stream import Account, StreamSource
 from tracequeue_worker.settings import WorkerSettings
+from tracequeue_worker.strays import with_strays
 from tracequeue_worker.streams import Membership
 
 
@@ -47,7 +48,8 @@ class Chosen:
             yield Opened(spool, [spool])
             return
         url = settings.redis_url.get_secret_value()
-        async with streams(settings) as (client, membership):
+        async with streams(settings) as (client, ours):
+            membership = await with_strays(client, ours)
             live = StreamSource(client, url, membership)
             if self.dead:
                 letters = DeadLetterSource(client, url, membership)
