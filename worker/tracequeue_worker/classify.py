@@ -93,7 +93,7 @@ CURES: dict[str, str] = {
     "42501": "run `tracequeue migrate` as the owner of the tables, it grants the rights",
     "42": "run `tracequeue migrate`",
     "28": "check the user and the password in TRACEQUEUE_DATABASE_URL",
-    "3D": "check the database name in TRACEQUEUE_DATABASE_URL",
+    "3D": "create it, or check the database name in TRACEQUEUE_DATABASE_URL",
     "3F": "run `tracequeue migrate`",
     "23514": "a daily partition is missing: run `tracequeue migrate`",
     "25006": "the server is read only: it was demoted, or it is a replica",

@@ -16,8 +16,10 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "away": "bold red
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check versions, rights, durability, clocks and more, and say the cure. Exits with 1 if a check fails, with 3 if a
-    server cannot be reached."""
+    """Check versions, rights, durability, clocks and more, and say the cure.
+
+    Exits with 1 if a check fails, with 3 if a server cannot be reached.
+    """
     examination = run(lambda: examine(WorkerSettings.load()))
     if as_json:
         document = {"findings": [asdict(finding) for finding in examination.findings], "away": examination.away}

@@ -73,7 +73,7 @@ class WantedTraces:
             return []
         traces = "1 trace has" if unknown == 1 else f"{unknown} traces have"
         return [
-            f"{traces} neither a start nor an end in the source: nobody can say whose they are, and they are left out"
+            f"{traces} neither a start nor an end in the source: nobody can say whose spans these are, so they stay"
         ]
 
     def close(self) -> None:
