@@ -96,6 +96,17 @@ async def test_bounds_are_of_the_entry_that_was_refused(client: FakeAsyncRedis) 
     assert (one.content.id, one.size) == (b"1793491200001-0", 2)
 
 
+async def test_a_letter_that_names_no_entry_counts_by_its_own_id(client: FakeAsyncRedis) -> None:
+    for entry_id in ("", "1-", "\u0661\u0662\u0663-\u0660"):  # the last are digits too, of another script
+        facts = {"reason": "schema", "raw": "[]", "size": 2, "index": 0, "resendable": 1, "entry": entry_id}
+        await client.xadd("{tracequeue:0}:dead", facts)
+    found = await taken(source(client))
+    assert [one.content.id.decode() for one in found if isinstance(one.content, Entry)] == [
+        one.position for one in found
+    ]
+    assert len(found) == 3
+
+
 async def test_letters_that_cannot_be_tried_again_are_counted_with_their_sentence(client: FakeAsyncRedis) -> None:
     letter = {"reason": "seq_conflict", "raw": "[]", "resendable": 1, "entry": "1793491200000-0"}
     for _ in range(2):

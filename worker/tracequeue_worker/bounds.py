@@ -12,6 +12,7 @@ LAST_SEQUENCE: Final = 2**64 - 1
 AGO = re.compile(r"(\d{1,6})([smhdw])")
 ENTRY_ID = re.compile(r"(\d{11,19})(?:-(\d{1,20}))?")
 """Milliseconds of this century have 12 or 13 digits. Fewer than 11 are a date, or seconds."""
+WHOLE_ENTRY_ID = re.compile(rb"\d{1,20}-\d{1,20}")
 OTHER_NUMBER = re.compile(r"\d{9,}|\d+-\d{1,2}")
 """What would pass for a date, or for an entry of 1970, and is neither."""
 
@@ -99,6 +100,11 @@ class Bounds:
         """In words, the same for the same bounds; empty where there are none."""
         words = [f"since {self.since.text}"] if self.since is not None else []
         return " ".join([*words, f"until {self.until.text}"] if self.until is not None else words)
+
+
+def is_entry_id(text: bytes) -> bool:
+    """Whether it is one as Redis writes it."""
+    return WHOLE_ENTRY_ID.fullmatch(text) is not None
 
 
 def place_of(entry_id: bytes) -> tuple[int, int]:

@@ -1,20 +1,19 @@
 """Stream entries as lines of a file, and back: the same emitter, number, digest and events come out as went in."""
 
 import base64
-import re
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from tracequeue.errors import FrameRejected
 from tracequeue.frame import MAX_ENTRY_BYTES, MAX_EVENTS, Frame, unpack
+from tracequeue_worker.bounds import is_entry_id
 from tracequeue_worker.errors import Damaged
 from tracequeue_worker.history.file_format import LEFT_OUT, MAX_RECORD_BYTES, integer, text
 from tracequeue_worker.records import Entry
 
 _KNOWN_FIELDS: Final = {b"v", b"enc", b"n", b"src", b"seq", b"acct", b"meta", b"body"}
 """The fields of an ordinary frame, as docs/wire-format.md has them."""
-_ENTRY_ID: Final = re.compile(rb"\d{1,20}-\d{1,20}", re.ASCII)
 _END_OF_TIME: Final = 253_402_300_799_999_999
 """The last microsecond of the year 9999."""
 _LARGEST_READABLE: Final = MAX_ENTRY_BYTES // 2
@@ -88,7 +87,7 @@ def entry_of(record: dict[str, Any]) -> Entry:
 
 def _entry_id(record: dict[str, Any]) -> bytes:
     entry_id = text(record, "entry").encode()
-    if not _ENTRY_ID.fullmatch(entry_id):
+    if not is_entry_id(entry_id):
         raise Damaged("`entry` is no entry id")
     return entry_id
 

@@ -1,6 +1,5 @@
 """The dead letters as a source: each is the event or the frame that was refused, to be tried again elsewhere."""
 
-import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Final
@@ -8,7 +7,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from tracequeue.keys import dead_key, events_key
-from tracequeue_worker.bounds import Bounds
+from tracequeue_worker.bounds import Bounds, is_entry_id
 from tracequeue_worker.dead_letters.entry import NotRetried, entry_again
 from tracequeue_worker.dead_letters.reader import DeadLetter, DeadLetters
 from tracequeue_worker.preflight import address_of
@@ -22,7 +21,6 @@ AFTERWARDS: Final = (
     "whose events are stored now, and leaves the others"
 )
 """What to do when they are replayed. A retry stores nothing twice."""
-ENTRY_ID: Final = re.compile(r"\d{1,20}-\d{1,20}")
 
 
 class DeadLetterSource:
@@ -86,5 +84,5 @@ class DeadLetterSource:
 
 def _refused(letter: DeadLetter) -> bytes:
     """The id of the entry that was refused; where the letter does not say it, its own, which is not much later."""
-    entry_id = str(letter.facts.get("entry", ""))
-    return (entry_id if ENTRY_ID.fullmatch(entry_id) else letter.entry_id).encode()
+    entry_id = str(letter.facts.get("entry", "")).encode()
+    return entry_id if is_entry_id(entry_id) else letter.entry_id.encode()
