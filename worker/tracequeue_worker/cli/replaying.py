@@ -80,18 +80,7 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option
         async with DatabaseStore.open(target) as store:
             return await _replay(source, selection, target.settings, store, rate)
 
-    report = run(work)
-    if as_json:
-        print_json(report.model_dump(mode="json"))
-    if not report.finished:
-        say(f"interrupted after {counted(report.frames, 'frame')}" + ("" if dry_run else f": {GO_ON}"), "yellow")
-        raise typer.Exit(Exit.INTERRUPTED)
-    if not as_json:
-        show_report(report)
-    if dead and report.frames and not dry_run:
-        say(AFTERWARDS, "dim")
-    if not (report.complete or dry_run):
-        raise typer.Exit(Exit.NO)
+    _tell(run(work), as_json=as_json, dead=dead)
 
 
 def _settings(to: str | None) -> WorkerSettings:
@@ -101,6 +90,24 @@ def _settings(to: str | None) -> WorkerSettings:
     except SettingsError as error:
         named = str(error).replace(f"{VARIABLE} (or DATABASE_URL)", "--to")
         raise (SettingsError(named) if to else error) from None
+
+
+def _tell(report: ReplayReport, *, as_json: bool, dead: bool) -> None:
+    """Print what became of it, and exit as that is. `dead`: it was of dead letters."""
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    if not report.finished:
+        advice = f": {GO_ON}" if report.replay_id else ""
+        say(f"interrupted after {counted(report.frames, 'frame')}{advice}", "yellow")
+        raise typer.Exit(Exit.INTERRUPTED)
+    if not as_json:
+        show_report(report)
+    if report.replay_id is None:
+        return
+    if dead and report.frames:
+        say(AFTERWARDS, "dim")
+    if not report.complete:
+        raise typer.Exit(Exit.NO)
 
 
 async def _replay(
