@@ -9,7 +9,7 @@ import pytest
 from tests.fixtures.frames import frame, span
 from tests.fixtures.oracle import Site
 from tests.fixtures.polling import eventually
-from tests.fixtures.replays import execute, fill, rehearsing, replay, replaying
+from tests.fixtures.replays import contents, execute, fill, rehearsing, replay, replaying
 from tracequeue.keys import events_key
 from tracequeue_worker.bounds import Bounds
 from tracequeue_worker.replay.checkpoint import Figures
@@ -100,6 +100,18 @@ async def test_what_was_read_before_it_was_trimmed_is_not_missed(site: Site, str
     assert report.resumed
     assert report.frames == 150
     assert report.complete
+
+
+async def test_a_database_that_was_emptied_meanwhile_is_filled_from_the_beginning(
+    site: Site, stream: str, target_url: str
+) -> None:
+    assert await stopped(site, target_url) < 150
+    await execute(target_url, "TRUNCATE pipeline_spans, pipeline_traces, pipeline_frames, pipeline_emitters")
+    report = await replay(site, target_url)
+    assert report.complete
+    assert not report.resumed
+    assert report.written == 750
+    assert await contents(target_url) == await contents(site.database_url)
 
 
 @pytest.mark.parametrize("more", [0, 2])

@@ -10,6 +10,7 @@ import orjson
 
 from tracequeue_worker.database import Connection
 from tracequeue_worker.errors import WorkerError
+from tracequeue_worker.replay.selection import Selection
 from tracequeue_worker.replay.steps import Position
 from tracequeue_worker.sinks.batch import Key
 from tracequeue_worker.sql import statement
@@ -39,15 +40,22 @@ class Checkpoint:
     resumed: bool
 
     @classmethod
-    async def begin(cls, connection: Connection, source: str, selection: str, parts: Sequence[str]) -> Self:
-        """Go on with the unfinished replay of the same source and selection, or begin one."""
+    async def begin(cls, connection: Connection, source: str, selection: Selection, parts: Sequence[str]) -> Self:
+        """Go on with the unfinished replay of the same source and selection, or begin one.
+
+        One whose frames the ledger has no more is not gone on with: somebody emptied the tables. Of chosen traces the
+        ledger never says anything.
+        """
         await connection.execute(statement("replay_numbers_forget"))
         replay_id, resumed = None, False
         while replay_id is None:
-            replay_id = await connection.fetchval(statement("replay_begin"), uuid4(), source, selection)
+            replay_id = await connection.fetchval(statement("replay_begin"), uuid4(), source, selection.text)
             resumed = replay_id is None
             if resumed:
-                replay_id = await connection.fetchval(statement("replay_unfinished"), source, selection)
+                replay_id = await connection.fetchval(statement("replay_unfinished"), source, selection.text)
+                if not selection.by_trace and await connection.fetchval(statement("replay_is_lost"), replay_id):
+                    await connection.execute(statement("replay_finish"), replay_id)
+                    replay_id = None
         await connection.execute(statement("replay_parts_add"), replay_id, parts)
         return cls(replay_id, resumed)
 

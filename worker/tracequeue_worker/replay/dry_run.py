@@ -14,6 +14,7 @@ from tracequeue_worker.database import acquired
 from tracequeue_worker.records import DAY, DecodedFrame
 from tracequeue_worker.replay.checkpoint import Figures
 from tracequeue_worker.replay.models import DayComparison, ReplayReport
+from tracequeue_worker.replay.selection import Selection
 from tracequeue_worker.replay.source import Part
 from tracequeue_worker.replay.steps import Position, Step
 from tracequeue_worker.replay.target import Target
@@ -54,8 +55,8 @@ class DryRun:
         async with target.pool() as pool:
             yield cls(target, pool)
 
-    async def begin(self, source: str, selection: str, parts: Sequence[Part]) -> None:
-        self._source, self._selection = source, selection
+    async def begin(self, source: str, selection: Selection, parts: Sequence[Part]) -> None:
+        self._source, self._selection = source, selection.text
 
     async def place(self, part: Part) -> tuple[Position, int]:
         return Position(), 0

@@ -33,7 +33,7 @@ GO_ON: Final = "run the same command again: it goes on where it is"
 class Store(Protocol):
     """Where it goes. All raise `Transient` and `Fatal`."""
 
-    async def begin(self, source: str, selection: str, parts: Sequence[Part]) -> None: ...
+    async def begin(self, source: str, selection: Selection, parts: Sequence[Part]) -> None: ...
 
     async def place(self, part: Part) -> tuple[Position, int] | None:
         """Up to where a part is stored, and how much of it that is; None where another process finished the replay."""
@@ -98,7 +98,7 @@ class Replayer:
         started = time.monotonic()
         try:
             parts = await self._reading.until_done(self._source.parts)
-            await self._writing.until_done(partial(self._store.begin, self._source.name, self._selection.text, parts))
+            await self._writing.until_done(partial(self._store.begin, self._source.name, self._selection, parts))
             self.progress.begin(parts)
             for part in parts:
                 await self._replay(part)

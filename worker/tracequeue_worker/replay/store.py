@@ -12,6 +12,7 @@ from tracequeue_worker.replay.companion import ReplayCompanion
 from tracequeue_worker.replay.gaps import find_gaps
 from tracequeue_worker.replay.models import ReplayReport
 from tracequeue_worker.replay.report import read_report
+from tracequeue_worker.replay.selection import Selection
 from tracequeue_worker.replay.source import Part
 from tracequeue_worker.replay.steps import Position, Step
 from tracequeue_worker.replay.target import Target
@@ -41,7 +42,7 @@ class DatabaseStore:
             finally:
                 await sink.close()
 
-    async def begin(self, source: str, selection: str, parts: Sequence[Part]) -> None:
+    async def begin(self, source: str, selection: Selection, parts: Sequence[Part]) -> None:
         with self._target.speaking():
             async with acquired(self._pool) as connection:
                 self._checkpoint = await Checkpoint.begin(connection, source, selection, [part.key for part in parts])
