@@ -31,19 +31,20 @@ class ReplayCompanion:
     async def finish(self, connection: Connection, stored: Sequence[Stored]) -> None:
         """`stored` are the frames of the steps that have one, in their order."""
         taken = [step for step in self._steps if step.frame is not None]
-        conflicts = {
-            place for place, one in enumerate(stored) if any(why.reason == "seq_conflict" for why in one.rejections)
-        }
-        conflicting = {id(taken[place]) for place in conflicts}
-        read = [step.number for step in self._steps if step.number is not None and id(step) not in conflicting]
-        known = await self._checkpoint.add_numbers(connection, read)
-        fresh = _fresh([None if place in conflicts else step.number for place, step in enumerate(taken)], known)
-        written = await compare(connection, self._checkpoint.replay_id, fresh, self._running)
+        numbers = [None if _conflicts(one) else step.number for step, one in zip(taken, stored, strict=True)]
+        unwanted = [step.number for step in self._steps if step.frame is None]
+        known = await self._checkpoint.add_numbers(connection, filter(None, (*numbers, *unwanted)))
+        written = await compare(connection, self._checkpoint.replay_id, _fresh(numbers, known), self._running)
         for step in self._steps:
             if step.bookkeeping is not None:
                 await copy_ledger(connection, step.bookkeeping)
         self.found = _figures(self._steps, taken, stored, written)
         await self._checkpoint.advance(connection, self._part, self._steps[-1].position, self.found, self._refused)
+
+
+def _conflicts(stored: Stored) -> bool:
+    """Whether another frame has its number: then this one was not read under it."""
+    return any(why.reason == "seq_conflict" for why in stored.rejections)
 
 
 def _fresh(numbers: Sequence[Key | None], known: set[Key]) -> list[int]:
