@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tests.fixtures.frames import frame, ndjson, span
 from tests.fixtures.oracle import Site
-from tests.fixtures.replays import contents, fetch, fill, rehearsing, replay, replaying
+from tests.fixtures.replays import contents, execute, fetch, fill, rehearsing, replay, replaying
 from tracequeue.keys import events_key
 from tracequeue_worker.bounds import Bounds
 from tracequeue_worker.replay.checkpoint import Figures
@@ -121,6 +121,21 @@ async def test_a_frame_that_was_delivered_twice_counts_once_in_the_comparison(si
     report = await replay(site, target_url, changes={"batch_rows": 3})
     assert (report.frames, report.events, report.written, report.present) == (4, 7, 3, 4)
     assert [(day.source_rows, day.target_rows) for day in report.days] == [(3, 3)]
+    assert report.complete
+
+
+async def test_rows_come_back_also_behind_another_frame_with_their_number(site: Site, target_url: str) -> None:
+    stream, src = events_key(site.prefix, 0), "1" * 32
+    known, other = frame(span(), span(), src=src), frame(span(), src=src)
+    await site.redis.xadd(stream, known)
+    await replay(site, target_url)
+    await execute(target_url, "DELETE FROM pipeline_spans")
+    await site.redis.delete(stream)
+    for fields in (other, known):
+        await site.redis.xadd(stream, fields)
+    report = await replay(site, target_url)
+    assert (report.written, report.dead) == (2, {"seq_conflict": 1})
+    assert [(day.source_rows, day.target_rows) for day in report.days] == [(2, 2)]
     assert report.complete
 
 

@@ -21,7 +21,7 @@ from tracequeue_worker.replay.pace import Pace
 from tracequeue_worker.replay.progress import Progress
 from tracequeue_worker.replay.selection import Selection
 from tracequeue_worker.replay.source import Part, Source
-from tracequeue_worker.replay.steps import Position, Step
+from tracequeue_worker.replay.steps import Position, Step, before_conflict
 from tracequeue_worker.settings import WorkerSettings
 
 PATIENCE_SECONDS: Final = 60.0
@@ -149,7 +149,7 @@ class Replayer:
 
     async def _write(self, part: Part, position: Position, steps: list[Step]) -> list[Step]:
         """Write the first steps of a batch: all, unless that failed again and again."""
-        portion = steps[: self._portion.of(len(steps))]
+        portion = before_conflict(steps[: self._portion.of(len(steps))])
         try:
             found = await self._store.write(part, position, portion)
         except Transient as error:

@@ -51,6 +51,16 @@ class Step:
         return 0 if self.frame is None else events_of(self.frame)
 
 
+def before_conflict(steps: list[Step]) -> list[Step]:
+    """The first steps, up to where another frame has a number that came already: of a batch the store looks at the
+    first frame of a number only, and the one that it knows may be the other."""
+    digests: dict[Key, bytes] = {}
+    for place, step in enumerate(steps):
+        if step.number and step.frame and digests.setdefault(step.number, step.frame.digest) != step.frame.digest:
+            return steps[:place]
+    return steps
+
+
 def events_of(frame: DecodedFrame) -> int:
     """How many events a frame brings; one that cannot be read at least one."""
     whole = any(one.index is None for one in frame.rejections)
