@@ -183,6 +183,20 @@ async def test_the_ledger_is_pruned_page_by_page(filled):
     assert left["frames"] > 30000
 
 
+async def test_pruned_numbers_are_unpacked_once_not_for_each_frame(database):
+    """However many holes they have: of each frame it is looked up whether it is among them."""
+    await database.execute(
+        "INSERT INTO pipeline_settled SELECT $$00000000-0000-0000-0000-000000000001$$, 0, "
+        "range_agg(int8range(n * n, n * n + 1)), 1, 0 FROM generate_series(1, 5000) AS n; "
+        "INSERT INTO pipeline_frames (emitter_id, partition, seq, digest, stream, entry_id, events, committed_at) "
+        "SELECT $$00000000-0000-0000-0000-000000000001$$, 0, n, '', 's', '1-1', 1, now() - interval '1 year' "
+        "FROM generate_series(1, 2000) AS n; ANALYZE pipeline_frames, pipeline_settled"
+    )
+    query = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement('accounts')}"
+    plan = json.loads(await database.fetchval(query, None, ""))[0]["Plan"]
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 600
+
+
 async def test_known_frames_are_found_by_the_key_of_the_ledger(filled):
     await filled.execute(
         "INSERT INTO pipeline_frames (emitter_id, partition, seq, digest, stream, entry_id, events) "

@@ -1,8 +1,13 @@
 -- The account of each emitter. A frame that is dead as a whole counts with all its events, and so does one that had the
 -- number of another. Frames without an emitter have the number 0 and are one account together. What was pruned counts
 -- from pipeline_settled, and no more when it comes again. Of one emitter ($1), or of those whose frames came over streams
--- with these first letters of their names ($2).
-WITH ledger AS (
+-- with these first letters of their names ($2). The ranges are unpacked once (`+ '{}'`), not for each frame.
+WITH settled AS MATERIALIZED (
+    SELECT emitter_id, partition, numbers + '{}' AS numbers
+    FROM public.pipeline_settled
+    WHERE $1::uuid IS NULL OR emitter_id = $1
+),
+ledger AS (
     SELECT emitter_id, sum(events) AS events, sum(dead) AS dead
     FROM (
         SELECT
@@ -17,7 +22,7 @@ WITH ledger AS (
         WHERE ($1::uuid IS NULL OR emitter_id = $1)
             AND starts_with(stream, $2)
             AND NOT EXISTS (
-                SELECT FROM public.pipeline_settled AS settled
+                SELECT FROM settled
                 WHERE settled.emitter_id = frame.emitter_id
                     AND settled.partition = frame.partition
                     AND settled.numbers @> frame.seq

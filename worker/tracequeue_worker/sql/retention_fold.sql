@@ -17,10 +17,15 @@ pruned AS (
     WHERE ctid = ANY (ARRAY(SELECT ctid FROM old)) -- a join would read the whole ledger each time
     RETURNING emitter_id, partition, seq, stream, events, dead
 ),
-counted AS (
+settled AS MATERIALIZED (
+    SELECT emitter_id, partition, numbers + '{}' AS numbers -- unpacks them once, not for each frame
+    FROM public.pipeline_settled
+    WHERE emitter_id = ANY (ARRAY(SELECT emitter_id FROM pruned))
+),
+counted AS MATERIALIZED ( -- before they are sorted, which would take the ranges along
     SELECT pruned.*, coalesce(settled.numbers @> pruned.seq, false) AS again
     FROM pruned
-    LEFT JOIN public.pipeline_settled AS settled USING (emitter_id, partition)
+    LEFT JOIN settled USING (emitter_id, partition)
 ),
 folded AS (
     INSERT INTO public.pipeline_settled AS kept (emitter_id, partition, numbers, events, dead, stream)
