@@ -181,9 +181,12 @@ def test_only_some_traces(command: Command, redis_url: str, prefix: str, stream:
 
 def test_that_there_was_nothing_to_replay_is_said(command: Command, stream: str) -> None:
     nothing = "the source holds no event that was asked for"
-    for option, prefix in (("--dead", "none"), ("--stream", "none"), ("--dry-run", "none"), ("--dead", None)):
+    for option, prefix in (("--dead", "none"), ("--dead", None)):
         answer = command("replay", option, **({"TRACEQUEUE_PREFIX": prefix} if prefix else {}))
         assert (answer.code, nothing in answer.out) == (0, True), answer
+    for options, code in (((), 1), (("--dry-run",), 0)):
+        mistyped = command("replay", *options, TRACEQUEUE_PREFIX="none")
+        assert (mistyped.code, "there is no stream of none in Redis at" in mistyped.out) == (code, True), mistyped
     later = command("replay", "--since", "0s")
     assert (later.code, nothing in later.out) == (0, True), later
     assert nothing not in command("replay").out

@@ -38,6 +38,7 @@ class _Begun:
     """How many entries it ever had up to that one; None where nobody knows, or not all are asked for."""
     gone: int
     """How many of all its entries were there no more."""
+    exists: bool
 
 
 class StreamSource:
@@ -75,6 +76,8 @@ class StreamSource:
         """What was trimmed, also while the replay read, and never reached the target. Raises `Transient` or `Fatal`."""
         if self._account is None:
             return []
+        if not any(begun.exists for begun in self._begun.values()):
+            return [f"there is no {self.name}: check TRACEQUEUE_PREFIX and TRACEQUEUE_REDIS_URL"]
         found = [await self._shortfall(self._account, key, begun) for key, begun in self._begun.items()]
         return [sentence for sentence in found if sentence]
 
@@ -114,7 +117,7 @@ class StreamSource:
             last = newest[0][0] if newest else None
         may_be_asked_for = oldest is None or Bounds(self._bounds.since).holds(oldest)
         gone = int(ever) - length if ever is not None and may_be_asked_for else 0
-        begun = self._begun.setdefault(key, _Begun(last, ever, gone))
+        begun = self._begun.setdefault(key, _Begun(last, ever, gone, bool(facts)))
         return Part(key, None if self._bounds else length) if begun.last else None
 
     async def _facts(self, stream: bytes) -> dict[str, Any]:
