@@ -76,9 +76,9 @@ class StreamSource:
         """What was trimmed, also while the replay read, and never reached the target. Raises `Transient` or `Fatal`."""
         if self._account is None:
             return []
-        if not any(begun.exists for begun in self._begun.values()):
-            return [f"there is no {self.name}: check TRACEQUEUE_PREFIX and TRACEQUEUE_REDIS_URL"]
         found = [await self._shortfall(self._account, key, begun) for key, begun in self._begun.items()]
+        if not (any(found) or any(begun.exists for begun in self._begun.values())):
+            return [f"there is no {self.name}: check TRACEQUEUE_PREFIX and TRACEQUEUE_REDIS_URL"]
         return [sentence for sentence in found if sentence]
 
     async def _shortfall(self, account: Account, stream: str, begun: _Begun) -> str | None:
