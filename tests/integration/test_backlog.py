@@ -1,10 +1,13 @@
 """The backlog figure on a real Redis: right where the server's own `lag` is null or wrong."""
 
+import asyncio
+
 import pytest
 from redis.asyncio import Redis
 
 from tests.fixtures.stream import Stream
 from tracequeue_worker import backlog
+from tracequeue_worker.records import Entry
 
 
 async def test_without_a_group_all_is_unread(stream: Stream) -> None:
@@ -29,6 +32,24 @@ async def test_read_pending_and_unread(stream: Stream, looked: bool) -> None:
     await worker.settle(page)
     await worker.work()
     assert (await worker.backlog()).empty
+
+
+async def test_what_is_just_being_read_is_never_nowhere(stream: Stream, redis_client: Redis) -> None:
+    """An entry that is read between two commands of somebody who looks is unread or pending, not neither."""
+    worker = stream.worker()
+    await worker.read()
+
+    async def read_after(commands: int) -> list[Entry]:
+        for _ in range(commands):
+            await redis_client.ping()
+        return await worker.read()
+
+    for turn in range(100):
+        await stream.add(1)
+        page, *figures = await asyncio.gather(read_after(turn % 8), *(worker.backlog() for _ in range(3)))
+        assert not any(figure.empty for figure in figures)
+        await worker.settle(page)
+        assert (await worker.backlog()).empty
 
 
 async def test_nobody_looked_and_an_unread_entry_is_deleted(

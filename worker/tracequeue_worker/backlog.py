@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from tracequeue_worker.lua import load
 from tracequeue_worker.redis_client import talking_to
@@ -43,33 +42,17 @@ async def read_backlog(client: Redis, membership: Membership) -> list[Backlog]:
 
 
 async def _of_stream(client: Redis, membership: Membership, stream: bytes, now_ms: int) -> Backlog:
-    group = await _group(client, stream, membership.group)
-    last_read = group["last-delivered-id"] if group else b"0-0"
-    pending = group["pending"] if group else 0
+    look = client.register_script(load("stream_facts", "backlog"))
+    unread, pending, last_read, consumers = await look(keys=[stream, membership.tally(stream)], args=[membership.group])
     oldest = await _oldest(client, stream, membership.group, last_read, pending)
     return Backlog(
         partition=membership.partitions[stream],
-        unread=await _unread(client, membership, stream, last_read),
+        unread=unread if unread >= 0 else await _count_after(client, stream, last_read),
         pending=pending,
         oldest_seconds=None if oldest is None else max(0, now_ms - _milliseconds(oldest)) / 1000,
         dead_letters=await client.xlen(membership.dead(stream)),
-        consumers=group["consumers"] if group else 0,
+        consumers=consumers,
     )
-
-
-async def _group(client: Redis, stream: bytes, name: str) -> dict[str, Any] | None:
-    try:
-        groups = await client.xinfo_groups(stream)
-    except ResponseError:  # there is no such stream yet
-        return None
-    return next((group for group in groups if group["name"] == name.encode()), None)
-
-
-async def _unread(client: Redis, membership: Membership, stream: bytes, last_read: bytes) -> int:
-    """Reckoned, else counted: the server's own `lag` is null or wrong once entries are gone."""
-    reckon = client.register_script(load("stream_facts", "unread"))
-    unread = int(await reckon(keys=[stream, membership.tally(stream)], args=[membership.group]))
-    return unread if unread >= 0 else await _count_after(client, stream, last_read)
 
 
 async def _count_after(client: Redis, stream: bytes, entry_id: bytes) -> int:

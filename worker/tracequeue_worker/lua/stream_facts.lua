@@ -32,10 +32,11 @@ local function groups_of(stream)
 end
 
 -- A stream and a group: `added` (nil before Redis 7.0), `length`, `first` and `last` present entry or nil, `deleted`
--- (the highest id ever deleted by XDEL), `group` (whether it is there), `delivered` (its last id) and `pending`.
+-- (the highest id ever deleted by XDEL), `group` (whether it is there), `delivered` (its last id), `pending`, `consumers`
+-- and `lag` (nil before Redis 7.0, and where the server does not know).
 -- Or nil and the error.
 local function facts_of(stream, group)
-  local facts = {added = 0, length = 0, deleted = '0-0', group = false, delivered = '0-0', pending = 0}
+  local facts = {added = 0, length = 0, deleted = '0-0', group = false, delivered = '0-0', pending = 0, consumers = 0}
   local reply = redis.pcall('XINFO', 'STREAM', stream)
   if reply.err then
     if string.find(reply.err, 'no such key', 1, true) then return facts end
@@ -50,6 +51,7 @@ local function facts_of(stream, group)
   for _, one in ipairs(groups) do
     if one.name == group then
       facts.group, facts.delivered, facts.pending = true, one['last-delivered-id'], one.pending
+      facts.consumers, facts.lag = one.consumers, one.lag or nil
     end
   end
   return facts
