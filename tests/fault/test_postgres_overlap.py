@@ -24,6 +24,6 @@ async def test_four_workers_and_every_frame_many_times_in_both_orders(site: Site
     async with AsyncExitStack() as stack:
         reports = [await stack.enter_async_context(site.working(batch_rows=200)) for _ in range(4)]
         await eventually(site.settled)
-        assert sum(report.known for report in reports) == TIMES * len(frames)
+    assert sum(report.known for report in reports) == TIMES * len(frames)
     assert await site.fetch("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == [(0,)]
     await site.assert_account_closes(bot)
