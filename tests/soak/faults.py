@@ -76,7 +76,7 @@ async def paused(site: Deployment, chance: Random) -> None:
         await client.execute_command(
             "CLIENT", "PAUSE", round(chance.uniform(500, 3_000)), chance.choice(["ALL", "WRITE"])
         )
-    await asyncio.sleep(3)
+        await client.delete("nothing")  # it is answered when the pause is over
 
 
 async def clients_killed(site: Deployment, _: Random) -> None:
