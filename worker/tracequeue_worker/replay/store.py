@@ -68,10 +68,8 @@ class DatabaseStore:
         """How many entries of a stream this replay read; None where another process finished it."""
         with self._target.speaking():
             async with acquired(self._pool) as connection:
-                if await connection.fetchval(statement("replay_is_finished"), self._replay.replay_id):
-                    return None
-                place = await self._replay.place(connection, stream)
-                return place[1] if place else 0
+                done: int | None = await connection.fetchval(statement("replay_done"), self._replay.replay_id, stream)
+                return done
 
     async def known_elsewhere(self, stream: str, last: str | None) -> int:
         """How many frames of a stream, of entries up to one, the target knows that this replay did not read."""
