@@ -18,16 +18,17 @@ async def copy_ledger(connection: Connection, copied: Bookkeeping) -> None:
     Raises `Damaged` where the server refuses what the ledger says: then the transaction can only be rolled back.
     """
     try:
-        await _copy(connection, "ledger_copy_settled", copied.settled)
-        await _copy(connection, "ledger_copy_frames", copied.frames)
-        await _copy(connection, "ledger_copy_conflicts", copied.conflicts)
-        await _copy(connection, "ledger_copy_emitters", copied.emitters)
+        await _copy(connection, statement("ledger_copy_settled"), copied.settled)
+        await _copy(connection, statement("ledger_copy_frames"), copied.frames)
+        await _copy(connection, statement("ledger_copy_conflicts"), copied.conflicts)
+        merge = statement("emitters_merge").format(seen=statement("emitters_copied"))
+        await _copy(connection, merge, copied.emitters)
     except (asyncpg.PostgresError, TypeError, ValueError) as error:
         if classify(error) is Poison:
             raise Damaged(f"the ledger in the file is not as it must be: {message_of(error)}") from None
         raise
 
 
-async def _copy(connection: Connection, name: str, rows: list[dict[str, Any]]) -> None:
+async def _copy(connection: Connection, query: str, rows: list[dict[str, Any]]) -> None:
     if rows:
-        await connection.execute(statement(name), orjson.dumps(rows).decode())
+        await connection.execute(query, orjson.dumps(rows).decode())

@@ -25,7 +25,8 @@ async def merge_accounts(connection: Connection, frames: Iterable[DecodedFrame])
     if not newest:
         return
     rows = [(emitter_id, *seen, orjson.dumps(lost).decode()) for emitter_id, (*seen, lost) in sorted(newest.items())]
-    await connection.execute(statement("emitters_merge"), *zip(*rows, strict=True))
+    query = statement("emitters_merge").format(seen=statement("emitters_seen"))
+    await connection.execute(query, *zip(*rows, strict=True))
 
 
 def _merged(earlier: tuple[Any, ...] | None, frame: DecodedFrame) -> tuple[Any, ...]:

@@ -1,27 +1,13 @@
 -- Merges the accounts of emitters by maximum, so that order does not matter. Sorted, and last in the transaction: every
--- batch of an emitter meets here.
+-- batch of an emitter meets here. From `emitters_seen` or `emitters_copied`.
 INSERT INTO public.pipeline_emitters AS kept (
     emitter_id, service, environment, release, host, pid, started_at, last_seen, emitted, spooled, dropped, lost
 )
 SELECT
-    emitter_id,
-    service,
-    environment,
-    release,
-    host,
-    pid,
-    started_at,
-    timestamptz 'epoch' + last_seen / 1000 * interval '1 second' + last_seen % 1000 * interval '1 millisecond',
-    emitted,
-    spooled,
-    dropped,
-    lost
-FROM unnest(
-    $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[], $8::bigint[], $9::bigint[],
-    $10::bigint[], $11::bigint[], $12::jsonb[]
-) AS seen (
     emitter_id, service, environment, release, host, pid, started_at, last_seen, emitted, spooled, dropped, lost
-)
+FROM (
+{seen}
+) AS seen
 ORDER BY emitter_id
 ON CONFLICT (emitter_id) DO UPDATE SET
     service = coalesce(kept.service, excluded.service),
@@ -35,7 +21,7 @@ ON CONFLICT (emitter_id) DO UPDATE SET
     spooled = greatest(kept.spooled, excluded.spooled),
     dropped = greatest(kept.dropped, excluded.dropped),
     lost = (
-        SELECT coalesce(jsonb_object_agg(reason, events), '{}')
+        SELECT coalesce(jsonb_object_agg(reason, events), '{{}}')
         FROM (
             SELECT reason, max(events::bigint) AS events
             FROM (SELECT * FROM jsonb_each_text(kept.lost) UNION ALL SELECT * FROM jsonb_each_text(excluded.lost))
