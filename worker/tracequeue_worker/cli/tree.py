@@ -10,6 +10,7 @@ from uuid import UUID
 from rich.text import Text
 from rich.tree import Tree
 
+from tracequeue.gen_ai import REQUEST_MODEL
 from tracequeue_worker.printable import one_line
 from tracequeue_worker.read_models import Span, Trace
 
@@ -17,7 +18,6 @@ COLOURS = {"ok": "green", "error": "red", "cancelled": "yellow", "running": "cya
 SHOWN_CHARACTERS = 300
 DEEPEST = 100
 """Levels of a tree. Agents stay far below; beyond, it would be drawn off the screen, and off the stack."""
-MODEL = "gen_ai.request.model"
 
 Place: TypeAlias = tuple[str, datetime] | None
 """A span within its trace, or None for the top."""
@@ -126,8 +126,8 @@ def _line(span: Span, start: datetime) -> Text:
         f"  {duration(span.duration_ms)}",
         (f"  at +{offset:.1f} ms", "dim"),
     )
-    if isinstance(span.attributes, dict) and MODEL in span.attributes:
-        line.append(f"  {one_line(span.attributes[MODEL])}", style="blue")
+    if isinstance(span.attributes, dict) and REQUEST_MODEL in span.attributes:
+        line.append(f"  {one_line(span.attributes[REQUEST_MODEL])}", style="blue")
     if span.error:
         line.append(f"  {_short(span.error)}", style="red")
     if span.truncated:

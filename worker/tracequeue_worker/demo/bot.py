@@ -11,7 +11,8 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from tracequeue import TraceContext, current_span, init_collector, span, traced_span
+from tracequeue import TraceContext, init_collector, span, traced_span
+from tracequeue.gen_ai import record_request
 
 WORDS = (
     *("plan", "learner", "asked", "leaves", "room", "repeat", "hard", "part", "twice", "week"),
@@ -27,7 +28,7 @@ class Claude:
 
     @traced_span("llm:claude", kind="llm")
     async def complete(self, prompt: str) -> AsyncIterator[str]:
-        current_span().set_attribute("gen_ai.request.model", self.model)
+        record_request("anthropic", self.model)
         for word in random.choices(WORDS, k=12):
             await asyncio.sleep(random.uniform(0.001, 0.004))
             yield word + " "
@@ -40,7 +41,7 @@ class OpenRouter:
 
     @traced_span("llm:openrouter", kind="llm")
     async def complete(self, prompt: str) -> str:
-        current_span().set_attribute("gen_ai.request.model", self.model)
+        record_request("openrouter", self.model)
         await asyncio.sleep(random.uniform(0.002, 0.008))
         if "again" in prompt:
             raise ConnectionError("openrouter answered 503: no capacity")
