@@ -3,9 +3,9 @@
 import logging
 import random
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
 from tracequeue.collector import get_collector
@@ -26,13 +26,27 @@ _sampling = random.Random()  # noqa: S311 - its own generator: the bot may seed 
 logger = logging.getLogger("tracequeue")
 
 
+class Host(Protocol):
+    """A trace that was opened around code which may open its own: `AutomaticTrace`."""
+
+    def admit(self, guest: "TraceContext") -> Trace | UnrecordedTrace | None:
+        """Let a context take this trace's place. None where it is too late."""
+
+    def leave(self, error: BaseException | None) -> None:
+        """The context has ended."""
+
+
+host: ContextVar[Host | None] = ContextVar("tracequeue_host", default=None)
+
+
 class TraceContext:
     """One pipeline execution: `async with TraceContext("support", telegram_id=42) as trace:`, or plain `with`.
 
     A context inside another one opens a trace of its own, linked to the outer; a `traceparent` header links
     too and never replaces the id (a malformed one is ignored, as W3C asks). Exceptions are recorded and let
-    through. A context that is entered again after its end opens another trace with a new id. Without a running
-    collector everything runs as if the context were not there.
+    through. A context that is entered again after its end opens another trace with a new id. Inside an
+    `AutomaticTrace` it takes that one's place, and its id. Without a running collector everything runs as if the
+    context were not there.
 
     `trace_id` is a UUID; `status` (`ok`, `error`, `cancelled`), `duration_ms` and `error` are None until the
     end. `metadata` is a dict that may be filled until the end.
@@ -68,6 +82,8 @@ class TraceContext:
         self.duration_ms: float | None = None
         self._scope: Trace | UnrecordedTrace | None = None
         self._outer: Scope | None = None
+        self._host: Host | None = None
+        self._entered_ns = 0
         self._depth = 0
 
     def __enter__(self) -> "TraceContext":
@@ -78,8 +94,10 @@ class TraceContext:
         if self._scope is not None:
             self.trace_id = _new_trace_id()
         self._outer = current.get()
-        self._scope = self._open()
-        current.set(self._scope)
+        self._scope = self._take_place()
+        if self._scope is None:
+            self._scope = self._open()
+            current.set(self._scope)
         return self
 
     def __exit__(
@@ -88,6 +106,9 @@ class TraceContext:
         self._depth -= 1
         scope = self._scope
         if self._depth or scope is None:
+            return
+        if self._host is not None:
+            self._leave_place(self._host, scope, error)
             return
         leave(scope, self._outer)
         if isinstance(scope, Trace):
@@ -107,6 +128,24 @@ class TraceContext:
         collector = get_collector()
         return collector is not None and await collector.persisted(timeout, trace_id=self.trace_id)
 
+    def _take_place(self) -> Trace | UnrecordedTrace | None:
+        """Become what an automatic trace stands for, if there is one that nobody has become yet."""
+        self._host = host.get()
+        scope = None if self._host is None else self._host.admit(self)
+        if scope is None:
+            self._host = None
+        else:
+            self.trace_id = scope.trace_id
+            self._entered_ns = scope.monotonic() if isinstance(scope, Trace) else 0
+        return scope
+
+    def _leave_place(self, of: Host, scope: Trace | UnrecordedTrace, error: BaseException | None) -> None:
+        self._host = None
+        if isinstance(scope, Trace):
+            error = error or scope.reported
+            self._conclude(scope, scope.monotonic(), error)
+        of.leave(error)
+
     def _open(self) -> Trace | UnrecordedTrace:
         recorder = get_collector()
         if recorder is None or not recorder.recording or _sampling.random() >= recorder.settings.sample_rate:
@@ -114,16 +153,23 @@ class TraceContext:
         trace = Trace(recorder, self.trace_id, self.metadata)
         parent = self._facts.parent or (render(self._outer) if self._outer is not None else None)
         self._facts = self._facts._replace(parent=parent)
+        self._entered_ns = trace.anchor_ns
+        self._begin(trace)
+        return trace
+
+    def _begin(self, trace: Trace) -> None:
         trace.hand_over(lambda: started_line(trace, self._facts))
         trace.buffer.trace_opened()
-        return trace
 
     def _close(self, trace: Trace, error: BaseException | None) -> None:
         ended_ns = trace.monotonic()
-        self.duration_ms = (ended_ns - trace.anchor_ns) / 1e6
-        self.status, self.error = trace.outcome(error)
+        self._conclude(trace, ended_ns, error)
         trace.hand_over(lambda: ended_line(trace, self._facts, ended_ns, self.status or "ok", self.error), vital=True)
         trace.buffer.trace_closed()
+
+    def _conclude(self, trace: Trace, ended_ns: int, error: BaseException | None) -> None:
+        self.duration_ms = (ended_ns - self._entered_ns) / 1e6
+        self.status, self.error = trace.outcome(error)
 
 
 def bind(function: Callable[P, R]) -> Callable[P, R]:
