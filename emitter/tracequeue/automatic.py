@@ -1,12 +1,15 @@
 """`AutomaticTrace`: what an integration opens around code that may open a trace of its own."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from threading import Lock
 from types import TracebackType
 
 from tracequeue.context import Host, TraceContext, host
+from tracequeue.current import current
 from tracequeue.lines import TraceFacts
+from tracequeue.site import checked_name
 from tracequeue.trace import Trace, UnrecordedTrace
 
 
@@ -54,6 +57,15 @@ class AutomaticTrace(TraceContext):
 
     async def __aenter__(self) -> "AutomaticTrace":
         return self.__enter__()
+
+    def rename(self, pipeline_name: str) -> None:
+        """Say what it is, once that is known. An explicit context has said it already."""
+        if self._guest is None:
+            self._facts = self._facts._replace(pipeline_name=checked_name(pipeline_name, "pipeline_name"))
+
+    def record_error(self, error: BaseException) -> None:
+        """Let it end as failed although somebody outside the code handles the exception."""
+        self._failure = error
 
     def forget(self) -> None:
         """Nothing came of it: leave no trace, unless something was told of it already."""
@@ -103,6 +115,19 @@ class AutomaticTrace(TraceContext):
             return
         self._tell(trace)
         super()._close(trace, self._failure)
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """A block that belongs to no trace: what it opens itself is linked to none."""
+    outer, outer_host = current.get(), host.get()
+    current.set(None)
+    host.set(None)
+    try:
+        yield
+    finally:
+        current.set(outer)
+        host.set(outer_host)
 
 
 def _filled(facts: TraceFacts, others: TraceFacts) -> TraceFacts:
