@@ -14,6 +14,7 @@ from tests.fixtures.oracle import Site
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import free_port
 from tracequeue.keys import dead_key, events_key, receipts_key
+from tracequeue_worker.alerts.shared import memory_key
 from tracequeue_worker.classify import classify
 from tracequeue_worker.embedded.folder import owned
 from tracequeue_worker.embedded.redis import run_redis
@@ -46,11 +47,22 @@ DEL EVENTS; DEL DEAD; RENAME EVENTS OTHER; XGROUP DESTROY EVENTS persist; XGROUP
 XADD OTHER * a b; GET OTHER; KEYS *; SCAN 0; FLUSHALL; CONFIG SET maxmemory 1; ACL LIST; CLIENT KILL ID 1; MONITOR
 SCRIPT FLUSH; SHUTDOWN NOSAVE; REPLICAOF NO ONE; DEBUG SLEEP 0
 """
+REFUSED_TO_THE_ADMIN_BOT = """
+XTRIM EVENTS MAXLEN 0; DEL EVENTS; DEL DEAD; DEL ALERTS; XACK EVENTS persist 1-1; XGROUP CREATE EVENTS mine 0
+XGROUP DESTROY EVENTS persist; XCLAIM EVENTS persist me 0 1-1; XREADGROUP GROUP persist me STREAMS EVENTS >
+SETBIT RECEIPTS 1 1; EXPIRE EVENTS 1; GET OTHER; XRANGE OTHER - +; HSET OTHER a b; FLUSHALL; CONFIG SET maxmemory 1
+SCRIPT FLUSH; KEYS *; MONITOR
+"""
 
 
 async def allowed(url: str, prefix: str, commands: str) -> list[str]:
     """Those of the commands that are not refused for want of rights."""
-    keys = {"EVENTS": events_key(prefix, 0), "DEAD": dead_key(prefix, 0), "RECEIPTS": receipts_key(prefix, 0, "a" * 32)}
+    keys = {
+        "EVENTS": events_key(prefix, 0),
+        "DEAD": dead_key(prefix, 0),
+        "RECEIPTS": receipts_key(prefix, 0, "a" * 32),
+        "ALERTS": memory_key(prefix, 42),
+    }
     done = []
     async with Redis.from_url(url) as client:
         for command in commands.strip().replace("\n", ";").split(";"):
@@ -67,7 +79,12 @@ async def allowed(url: str, prefix: str, commands: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("role", "commands"),
-    [("emitter", REFUSED_TO_THE_EMITTER), ("worker", REFUSED_TO_THE_WORKER), ("reader", REFUSED_TO_THE_READER)],
+    [
+        ("emitter", REFUSED_TO_THE_EMITTER),
+        ("worker", REFUSED_TO_THE_WORKER),
+        ("reader", REFUSED_TO_THE_READER),
+        ("admin_bot", REFUSED_TO_THE_ADMIN_BOT),
+    ],
     ids=ROLES,
 )
 async def test_each_can_do_nothing_but_its_work(access: RedisAccess, prefix: str, role: str, commands: str) -> None:

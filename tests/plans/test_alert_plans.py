@@ -1,0 +1,33 @@
+"""EXPLAIN guards of what alerts ask again and again: few days are looked at, and of a pipeline only what counts."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from tests.plans.test_plans import executed, filled, of, rows_read  # noqa: F401  # a fixture
+from tracequeue_worker.sql import statement
+
+DAY = timedelta(days=1)
+
+
+async def plan_of(connection: asyncpg.Connection, name: str, *arguments: Any) -> Any:
+    text = f"EXPLAIN (ANALYZE, FORMAT JSON, TIMING OFF) {statement(name)}"
+    return json.loads(await connection.fetchval(text, *arguments))[0]["Plan"]
+
+
+async def test_the_share_of_failures_looks_at_no_day_that_is_over(filled: asyncpg.Connection) -> None:  # noqa: F811
+    now = datetime.now(UTC)
+    since = now - timedelta(minutes=15)
+    plan = await plan_of(filled, "alert_failures", since - timedelta(hours=1), since, now)
+    days = {scan["Relation Name"].rpartition("_")[2] for scan in executed(plan)}
+    assert min(days) >= f"{now - DAY:%Y%m%d}"
+
+
+async def test_staleness_reads_the_index_and_few_traces_of_each_pipeline(
+    filled: asyncpg.Connection,  # noqa: F811
+) -> None:
+    names = ["pipeline 7", "pipeline 8", "never"]
+    plan = await plan_of(filled, "alert_stale", names, datetime.now(UTC) - 30 * DAY, DAY, 5)
+    assert rows_read(of(plan, "pipeline_traces_")) <= 3 * (1 + 5 + 5)

@@ -1,0 +1,28 @@
+-- Of each named pipeline ($1): when its last trace ended, among those that started after $2; how many ended within $3
+-- before that one, counted up to $4; and how many started since and have not ended.
+SELECT named.pipeline_name, last.end_time AS last_end, usual.traces AS regular, unended.traces AS open
+FROM unnest($1::text[]) AS named (pipeline_name)
+CROSS JOIN LATERAL (
+    SELECT start_time, end_time
+    FROM public.pipeline_traces AS trace
+    WHERE trace.pipeline_name = named.pipeline_name AND start_time > $2 AND status IS NOT NULL
+    ORDER BY start_time DESC
+    LIMIT 1
+) AS last
+CROSS JOIN LATERAL (
+    SELECT count(*) AS traces
+    FROM (
+        SELECT
+        FROM public.pipeline_traces AS trace
+        WHERE
+            trace.pipeline_name = named.pipeline_name
+            AND start_time > last.start_time - $3::interval AND start_time <= last.start_time
+            AND status IS NOT NULL
+        LIMIT $4
+    ) AS counted
+) AS usual
+CROSS JOIN LATERAL (
+    SELECT count(*) AS traces
+    FROM public.pipeline_traces AS trace
+    WHERE trace.pipeline_name = named.pipeline_name AND start_time > last.start_time AND status IS NULL
+) AS unended
