@@ -1,0 +1,12 @@
+"""What the bot answers to: a router for each kind of message."""
+
+from aiogram import Router
+
+from examples.bot.handlers import basics, learn, other, support, train
+
+__all__ = ["routers"]
+
+
+def routers() -> list[Router]:
+    """In the order in which they are asked. New ones each time: a router belongs to one dispatcher."""
+    return [make() for make in (basics.router, learn.router, train.router, support.router, other.router)]
