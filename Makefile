@@ -16,7 +16,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check soak bench clean
+.PHONY: help install demo up bot test check soak bench clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ demo: $(INSTALLED) ## bot, Redis, workers and Postgres on this machine; prints a
 
 up: $(INSTALLED) ## Redis, Postgres and a worker for your own bot; Ctrl-C stops them, .tracequeue/ keeps the data
 	@$(BIN)/tracequeue up
+
+bot: $(INSTALLED) ## the reference bot with stand-ins for Telegram and the models; prints how to talk to it
+	@$(BIN)/python -m examples.bot.with_stand_ins
 
 test: $(INSTALLED) ## the whole suite, on real servers
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)

@@ -11,49 +11,17 @@ from examples.bot.stand_ins.telegram import ChatMessage, Person
 from tests.fixtures.oracle import Site
 from tests.fixtures.polling import eventually
 from tests.fixtures.reference_bot import RunningBot, bot_process, running_bot, stand_ins
+from tests.fixtures.stored import edges, named, stored
 from tracequeue.telegram import MESSAGES, message_key
-from tracequeue_worker.database import create_pool
-from tracequeue_worker.read_models import Span, Trace
 from tracequeue_worker.repo import TraceRepo
 
 UNAVAILABLE = 529
 
 
 @pytest.fixture
-async def repo(site: Site) -> AsyncIterator[TraceRepo]:
-    pool = await create_pool(site.settings(), role="tracequeue_reader")
-    yield TraceRepo(pool)
-    pool.terminate()
-
-
-@pytest.fixture
 async def bot(site: Site) -> AsyncIterator[RunningBot]:
     async with site.working(), running_bot(site) as bot:
         yield bot
-
-
-async def stored(repo: TraceRepo, pipeline: str, telegram_id: int | None = None) -> tuple[Trace, list[Span]]:
-    """The newest complete trace of a pipeline, once it is there, and its spans."""
-
-    async def complete() -> Trace | None:
-        traces = await repo.get_traces(pipeline=pipeline, telegram_id=telegram_id)
-        return next((trace for trace in traces if trace.completeness == "complete"), None)
-
-    trace = await eventually(complete)
-    assert trace is not None
-    return trace, await repo.get_spans_for_trace(trace.trace_id)
-
-
-def edges(spans: list[Span]) -> list[tuple[str | None, str]]:
-    """Parent and child, by name."""
-    names = {span.span_id: span.span_name for span in spans}
-    return sorted((names[span.parent_span_id] if span.parent_span_id else "", span.span_name) for span in spans)
-
-
-def named(spans: list[Span], name: str) -> Span:
-    """The only span of this name."""
-    (found,) = [span for span in spans if span.span_name == name]
-    return found
 
 
 def shown(person: Person) -> str:

@@ -26,16 +26,16 @@ HELP = "\n".join([
 
 def router() -> Router:
     basics = Router(name="basics")
-    basics.message.register(start, CommandStart())
-    basics.message.register(explain, Command("help", ignore_case=True), flags={"trace": "help"})
+    basics.message.register(on_start, CommandStart())
+    basics.message.register(on_help, Command("help", ignore_case=True))
     return basics
 
 
-async def start(message: Message, user: User) -> None:
+async def on_start(message: Message, user: User) -> None:
     await message.answer(f"Hello, {user.name}!\n{HELP}")
 
 
-async def explain(message: Message) -> None:
+async def on_help(message: Message) -> None:
     await message.answer(HELP)
 
 

@@ -13,11 +13,11 @@ from tracequeue import TraceContext
 
 def router() -> Router:
     learning = Router(name="learn")
-    learning.message.register(learn, Command("learn", ignore_case=True))
+    learning.message.register(on_learn, Command("learn", ignore_case=True))
     return learning
 
 
-async def learn(message: Message, command: CommandObject, user: User, runner: PipelineRunner) -> None:
+async def on_learn(message: Message, command: CommandObject, user: User, runner: PipelineRunner) -> None:
     topic = (command.args or "").strip()
     if answer := topic_objection(topic, "learn"):
         await message.answer(answer)

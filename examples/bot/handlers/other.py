@@ -18,19 +18,19 @@ WORDLESS = (
 def router() -> Router:
     other = Router(name="other")
     other.message.filter(F.chat.type == ChatType.PRIVATE)
-    other.message.register(not_known, F.text.startswith("/"))
-    other.message.register(not_readable, F.content_type.in_(WORDLESS))
-    other.callback_query.register(not_working)
+    other.message.register(on_unknown_command, F.text.startswith("/"))
+    other.message.register(on_wordless, F.content_type.in_(WORDLESS))
+    other.callback_query.register(on_old_button)
     return other
 
 
-async def not_known(message: Message) -> None:
+async def on_unknown_command(message: Message) -> None:
     await message.answer(UNKNOWN)
 
 
-async def not_readable(message: Message) -> None:
+async def on_wordless(message: Message) -> None:
     await message.answer(READABLE)
 
 
-async def not_working(query: CallbackQuery) -> None:
+async def on_old_button(query: CallbackQuery) -> None:
     await query.answer(OLD)

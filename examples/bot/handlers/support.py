@@ -27,12 +27,12 @@ class Again(CallbackData, prefix="again"):
 
 def router() -> Router:
     answering = Router(name="support")
-    answering.message.register(support, F.text, ~F.text.startswith("/"))
-    answering.callback_query.register(support_regen, Again.filter())
+    answering.message.register(on_question, F.text, ~F.text.startswith("/"))
+    answering.callback_query.register(on_again, Again.filter())
     return answering
 
 
-async def support(message: Message, user: User, runner: PipelineRunner, questions: Questions) -> None:
+async def on_question(message: Message, user: User, runner: PipelineRunner, questions: Questions) -> None:
     question = (message.text or "").strip()
     if reply := objection(question, LONGEST_QUESTION):
         await message.answer(reply)
@@ -45,7 +45,7 @@ async def support(message: Message, user: User, runner: PipelineRunner, question
         await progress.answer(reply, _again(questions.keep(question)))
 
 
-async def support_regen(
+async def on_again(
     query: CallbackQuery, callback_data: Again, user: User, runner: PipelineRunner, questions: Questions
 ) -> None:
     key, message = callback_data.question, query.message

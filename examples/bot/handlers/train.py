@@ -13,11 +13,11 @@ from tracequeue import TraceContext
 
 def router() -> Router:
     training = Router(name="train")
-    training.message.register(train, Command("train", ignore_case=True))
+    training.message.register(on_train, Command("train", ignore_case=True))
     return training
 
 
-async def train(message: Message, command: CommandObject, user: User, runner: PipelineRunner) -> None:
+async def on_train(message: Message, command: CommandObject, user: User, runner: PipelineRunner) -> None:
     topic = (command.args or "").strip()
     if answer := topic_objection(topic, "train"):
         await message.answer(answer)
