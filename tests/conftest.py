@@ -22,6 +22,10 @@ pytest_plugins = [
     "tests.fixtures.access",
     "tests.fixtures.tls",
     "tests.fixtures.own_servers",
+    "tests.fixtures.telegram",
+    "tests.fixtures.alerting",
+    "tests.fixtures.administration",
+    "tests.fixtures.stored",
 ]
 
 # How slow a machine is decides nothing: not how long an example may take, nor how long making one may.

@@ -19,8 +19,7 @@ from examples.bot.users import Users
 from tracequeue import init_collector
 from tracequeue.integrations.aiogram import install
 from tracequeue_worker.settings import WorkerSettings
-from tracequeue_worker.telegram import admin_router, trace_sources
-from tracequeue_worker.telegram.alerts import install_alerts
+from tracequeue_worker.telegram import admin_router, install_alerts, trace_sources
 
 
 class Application:

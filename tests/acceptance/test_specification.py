@@ -1,4 +1,4 @@
-"""docs/specification.md is whole: every truth, requirement and check has its row, and each test that it names exists."""
+"""docs/specification.md is whole: each truth, requirement and check has its row, and each test that it names exists."""
 
 import re
 from pathlib import Path

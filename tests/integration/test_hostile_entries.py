@@ -160,14 +160,15 @@ async def test_the_reasons_of_an_emitter_do_not_grow_for_ever(
 
 
 async def test_an_account_closes_however_many_reasons_there_are(
-    drained: Drained, redis_client: Redis, prefix: str, database: asyncpg.Connection
+    drained: Drained, redis_client: Redis, prefix: str, migrated_database_url: str
 ) -> None:
     for seq in range(1, 5):
         lost = {f"reason {number}": 2 for number in range(500 * seq)}
         acct = orjson.dumps({"emitted": 1000 * seq + seq, "lost": lost})
         await redis_client.xadd(events_key(prefix, 0), frame(span(), src="d" * 32, seq=seq, acct=acct))
         await drained()
-    (account,) = await TraceRepo(database).get_accounts()  # type: ignore[arg-type]
+    async with asyncpg.create_pool(migrated_database_url, min_size=0) as pool:
+        (account,) = await TraceRepo(pool).get_accounts()
     assert (account.emitted, account.persisted, account.in_flight) == (4004, 4, 0)
     assert (len(account.lost), account.lost["other"]) == (1001, 2000)
 

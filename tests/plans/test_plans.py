@@ -57,8 +57,11 @@ class Explaining:
         self.plans.append(json.loads(plan)[0]["Plan"])
         return await self._connection.fetch(query, *arguments)
 
-    async def fetchrow(self, query: str, *arguments: Any) -> asyncpg.Record | None:
-        return next(iter(await self.fetch(query, *arguments)), None)
+    async def acquire(self) -> "Explaining":
+        return self
+
+    async def release(self, connection: "Explaining") -> None:
+        """There is but one."""
 
 
 def nodes(plan: Any) -> Iterator[Any]:
@@ -154,6 +157,49 @@ async def test_the_statistics_of_one_span_read_its_rows_only(repo, explaining):
     (plan,) = explaining.plans
     assert rows_read(of(plan, "pipeline_spans_")) <= found.count + 5
     assert len(of(plan, "pipeline_spans_")) <= 9
+
+
+async def test_a_newer_page_reads_its_index_and_looks_at_no_earlier_day(repo, explaining):
+    cursor = (datetime.now(UTC) - timedelta(days=5), UUID(int=0))
+    assert len(await repo.get_traces(limit=5, cursor=cursor, newer=True)) == 5
+    (plan,) = explaining.plans
+    scans = of(plan, "pipeline_traces_")
+    assert all(scan["Relation Name"] >= f"pipeline_traces_{cursor[0]:%Y%m%d}" for scan in scans)
+    assert rows_read(scans) <= 10
+
+
+async def test_the_slowest_read_their_pipeline_and_count_the_spans_of_what_they_show(repo, explaining):
+    await repo.get_slowest(since=WEEK_AGO, pipeline="pipeline 7", limit=5)
+    (plan,) = explaining.plans
+    assert rows_read(of(plan, "pipeline_traces_")) <= 100
+    assert rows_read(of(plan, "pipeline_spans_")) <= 15
+
+
+async def test_failures_of_a_pipeline_read_its_rows_only(repo, explaining):
+    await repo.get_failures(since=WEEK_AGO, pipeline="pipeline 7")
+    (plan,) = explaining.plans
+    assert rows_read(of(plan, "pipeline_traces_")) <= 100
+
+
+async def test_the_traces_of_a_message_are_looked_for_within_their_bounds(filled, repo, explaining):
+    now = datetime.now(UTC)
+    await filled.execute(
+        "INSERT INTO pipeline_traces (trace_id, start_time, pipeline_name, session_id) SELECT gen_random_uuid(), "
+        "now() - n * interval '1 day' / 20000, 'p', '42' FROM generate_series(1, 20000) AS n; ANALYZE pipeline_traces"
+    )
+    await repo.get_traces_of_message(42, 7, since=now - timedelta(hours=1), until=now)
+    (plan,) = explaining.plans
+    scans = of(plan, "pipeline_traces_")
+    assert {scan["Node Type"] for scan in scans} <= {"Index Scan", "Bitmap Heap Scan"}
+    assert rows_read(scans) <= 1100
+
+
+async def test_tokens_are_counted_on_the_days_of_the_period_only(repo, explaining):
+    now = datetime.now(UTC)
+    await repo.get_token_usage(since=now - timedelta(hours=2), until=now)
+    (plan,) = explaining.plans
+    assert len(of(plan, "pipeline_spans_")) <= 2
+    assert len(of(plan, "pipeline_traces_")) <= 4
 
 
 async def test_the_rate_reads_the_latest_frames_only(filled):

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tracequeue_worker.cli.tree import DEEPEST, trace_document, trace_tree
+from tracequeue_worker.cli.tree import trace_tree
 from tracequeue_worker.printable import json_text
 from tracequeue_worker.read_models import Span, Trace
+from tracequeue_worker.trace_tree import DEEPEST, trace_document, trace_text
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TRACE = Trace.model_construct(
@@ -54,7 +55,8 @@ def test_each_span_once(parents: list[tuple[str, str | None]]) -> None:
     """Circles, strangers, and ids used again and again."""
     spans = spans_of(parents)
     text = drawn(spans)
-    assert all(text.count(span.span_name) == 1 for span in spans)
+    plain = "\n".join(trace_text(TRACE, spans))
+    assert all(text.count(span.span_name) == plain.count(span.span_name) == 1 for span in spans)
     assert names_in(trace_document(TRACE, spans)) == sorted(span.span_name for span in spans)
 
 
@@ -63,6 +65,12 @@ def test_children_stand_below_their_parents() -> None:
     (first, last) = trace_document(TRACE, spans)["spans"]
     assert first["children"][0]["children"][0]["span_id"] == "c"
     assert last["span_id"] == "d"
+
+
+def test_plain_text_shows_what_stands_below_what() -> None:
+    spans = spans_of([("a", None), ("b", "a"), ("c", "b"), ("d", "a"), ("e", None)])
+    drawn_lines = [line.partition(".")[0] for line in trace_text(TRACE, spans)]
+    assert drawn_lines == ["├ number 0", "│ ├ number 1", "│ │ └ number 2", "│ └ number 3", "└ number 4"]
 
 
 def test_a_chain_is_as_deep_as_can_be_drawn() -> None:

@@ -33,12 +33,12 @@ async def connect(url: str, *, application: str, deadline: float = DEADLINE) -> 
 
 
 async def create_pool(
-    settings: WorkerSettings, *, role: Role, size: int = 2, deadline: float = DEADLINE
+    settings: WorkerSettings, *, role: Role, size: int = 2, deadline: float = DEADLINE, at_once: bool = True
 ) -> asyncpg.Pool:
     """A pool whose connections act as `role` where the login may. It starts with one connection, and makes others when
     they are asked for: one with a least size connects behind our back, with a traceback each time it fails.
 
-    Raises `Unreachable`, or `Fatal` where the schema is missing.
+    Raises `Unreachable`, or `Fatal` where the schema is missing; not if it need not connect `at_once`.
     """
     url = settings.database_url.get_secret_value()
     application = f"tracequeue {role.removeprefix('tracequeue_')}"
@@ -47,6 +47,8 @@ async def create_pool(
         await _assume(connection, role)
 
     pool = await asyncpg.create_pool(url, min_size=0, max_size=size, init=assume, **_options(application, deadline))
+    if not at_once:
+        return pool
     try:
         async with pool.acquire():
             return pool

@@ -87,6 +87,41 @@ class Statistics(Row):
     p99_ms: float
 
 
+class Failure(Row):
+    """Traces that ended alike: in the same way, and with the same error but for names and numbers.
+
+    `pattern` is what their errors have in common. `trace_id`, `last_time` and `error` (its beginning) are the newest's.
+    """
+
+    status: str
+    pattern: str | None
+    count: int
+    people: int
+    pipelines: list[str]
+    last_time: datetime
+    trace_id: UUID
+    error: str | None
+
+
+class TokenUsage(Row):
+    """What calls of one language model used, in one pipeline and for one person. None: unknown.
+
+    Tokens that were read from a cache or written to one are among `input_tokens`. `first_time` is when the first of the
+    calls began.
+    """
+
+    pipeline_name: str | None
+    telegram_id: int | None
+    provider: str | None
+    model: str | None
+    calls: int
+    input_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    first_time: datetime
+
+
 class EmitterFigures(Row):
     """What is known of an emitter's events. `emitter_id` is None for all frames that came without an emitter.
 

@@ -1,4 +1,4 @@
-"""The read side: traces, spans, statistics and accounts; and single-row writes for scripts and tests."""
+"""The read side: traces, spans, statistics, usage and accounts; and single-row writes for scripts and tests."""
 
 import json
 from collections.abc import Sequence
@@ -9,21 +9,38 @@ from uuid import UUID
 import asyncpg
 
 from tracequeue.events import SpanEvent, TraceEnded, TraceStarted
+from tracequeue.telegram import MESSAGES, message_key
 from tracequeue_worker.audit.stored import emitter_account
-from tracequeue_worker.database import transaction
-from tracequeue_worker.read_models import Cursor, EmitterAccount, Loss, Span, Statistics, Trace
+from tracequeue_worker.conditions import (
+    BEGINNING,
+    CLOCK_TOLERANCE,
+    END,
+    SPAN_OF_PIPELINE,
+    Conditions,
+    conjunction,
+    places_of,
+)
+from tracequeue_worker.database import acquired, transaction
+from tracequeue_worker.dead_letters.reader import VARYING
+from tracequeue_worker.read_models import (
+    Cursor,
+    EmitterAccount,
+    Failure,
+    Loss,
+    Span,
+    Statistics,
+    TokenUsage,
+    Trace,
+)
 from tracequeue_worker.records import DAY, SpanRow, TraceRow
-from tracequeue_worker.rows import EPOCH, ended_row, microseconds, span_row, started_row
+from tracequeue_worker.rows import ended_row, microseconds, span_row, started_row
 from tracequeue_worker.sinks.partitions import Partitions
 from tracequeue_worker.sinks.staging import insert_spans, merge_traces, stage
 from tracequeue_worker.sql import statement
 
 JSON_COLUMNS = frozenset({"dropped", "metadata", "input_data", "output_data", "attributes", "truncated"})
-BEGINNING, END = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
-CLOCK_TOLERANCE = timedelta(days=1)
-"""How far the time inside a trace id may be from the start of its trace."""
-LATEST_ID = (END - CLOCK_TOLERANCE - EPOCH) // timedelta(milliseconds=1)
-"""The 48 bits of a UUIDv7 reach beyond the years that a datetime has."""
+VARYING_IN_SQL = VARYING.pattern.replace(r"\b", r"\y")
+"""The same expression for Postgres, which calls the edge of a word so."""
 NO_SOURCE = (None, None, None, None)
 """Service, environment, release and emitter of a trace that no emitter sent."""
 
@@ -62,36 +79,66 @@ class TraceRepo:
         until: datetime | None = None,
         limit: int = 50,
         cursor: Cursor | None = None,
+        newer: bool = False,
     ) -> list[Trace]:
         """Traces, newest first, that started at or after `since` and before `until`.
 
-        The next page begins at `cursor=traces[-1].cursor`.
+        The next page begins at `cursor=traces[-1].cursor`; with `newer`, the page before ends at `traces[0].cursor`.
         """
-        conditions: list[tuple[str, Any]] = [
+        conditions: Conditions = [
             ("pipeline_name = {}", pipeline),
             ("telegram_id = {}", telegram_id),
             ("success = {}", success),
             ("start_time >= {}", since),
             ("start_time < {}", until),
             # The first lets the planner leave days out, which it cannot do by a comparison of pairs.
-            ("start_time <= {}", cursor and cursor[0]),
-            ("(start_time, trace_id) < ({}, {})", cursor),
+            (f"start_time {'>=' if newer else '<='} {{}}", cursor and cursor[0]),
+            (f"(start_time, trace_id) {'>' if newer else '<'} ({{}}, {{}})", cursor),
         ]
-        where, values = _conjunction(conditions, first=2)
-        query = statement("traces_list").format(conditions=where)
-        return [Trace(**_fields(row)) for row in await self._pool.fetch(query, limit, *values)]
+        where, values = conjunction(conditions, first=2)
+        query = statement("traces_list").format(conditions=where, order="ASC" if newer else "DESC")
+        found = [Trace(**_fields(row)) for row in await self._fetch(query, limit, *values)]
+        return found[::-1] if newer else found
+
+    async def get_slowest(
+        self, *, since: datetime, until: datetime | None = None, pipeline: str | None = None, limit: int = 10
+    ) -> list[Trace]:
+        """The traces that took longest, of those that ended; the slowest first."""
+        where, values = conjunction(_started(since, until, pipeline), first=2)
+        query = statement("traces_slowest").format(conditions=where)
+        return [Trace(**_fields(row)) for row in await self._fetch(query, limit, *values)]
+
+    async def get_failures(
+        self, *, since: datetime, until: datetime | None = None, pipeline: str | None = None, limit: int = 10
+    ) -> list[Failure]:
+        """Traces that did not end well, grouped by what their errors have in common; the most frequent first."""
+        where, values = conjunction(_started(since, until, pipeline), first=3)
+        query = statement("failures").format(conditions=where)
+        return [Failure(**row) for row in await self._fetch(query, limit, VARYING_IN_SQL, *values)]
+
+    async def get_traces_of_message(
+        self, chat_id: int, message_id: int, *, since: datetime, until: datetime, limit: int = 5
+    ) -> list[Trace]:
+        """The traces whose metadata say that they sent or edited this Telegram message, newest first.
+
+        Of those that started within the bounds, in the session of the chat.
+        """
+        wanted = json.dumps({MESSAGES: [message_key(chat_id, message_id)]})
+        query = statement("traces_of_message")
+        rows = await self._fetch(query, str(chat_id), since, until, wanted, limit)
+        return [Trace(**_fields(row)) for row in rows]
 
     async def get_trace(self, trace_id: UUID) -> Trace | None:
         """One trace, or None."""
-        for since, until in _search(trace_id):
-            if row := await self._pool.fetchrow(statement("trace_get"), trace_id, since, until):
+        for since, until in places_of(trace_id):
+            for row in await self._fetch(statement("trace_get"), trace_id, since, until):
                 return Trace(**_fields(row))
         return None
 
     async def get_spans_for_trace(self, trace_id: UUID) -> list[Span]:
         """The spans of a trace in the order in which they started, whether or not the trace itself is stored."""
         since, until = await self._bounds(trace_id)
-        rows = await self._pool.fetch(statement("trace_spans"), trace_id, since, until)
+        rows = await self._fetch(statement("trace_spans"), trace_id, since, until)
         return [Span(**_fields(row)) for row in rows]
 
     async def stats(
@@ -99,34 +146,58 @@ class TraceRepo:
         *,
         by: Literal["pipeline", "span"] = "pipeline",
         name: str | None = None,
+        pipeline: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[Statistics]:
-        """Counts, failures and durations of what ended, by name; of the last day unless `since` is given."""
+        """Counts, failures and durations of what ended, by name; of the last day unless `since` is given.
+
+        With `pipeline`, of this pipeline, or of the spans of its traces.
+        """
         end = until or datetime.now(UTC)
-        conditions: list[tuple[str, Any]] = [
-            ("start_time >= {}", since or end - timedelta(days=1)),
+        start = since or end - timedelta(days=1)
+        of_pipeline = "pipeline_name = {}" if by == "pipeline" else SPAN_OF_PIPELINE
+        bounds = (pipeline,) if by == "pipeline" else (pipeline, start - CLOCK_TOLERANCE, end)
+        conditions: Conditions = [
+            ("start_time >= {}", start),
             ("start_time < {}", end),
             (f"{by}_name = {{}}", name),
+            (of_pipeline, bounds if pipeline is not None else None),
         ]
-        where, values = _conjunction(conditions, first=1)
+        where, values = conjunction(conditions, first=1)
         query = statement(f"stats_by_{by}").format(conditions=where)
-        return [Statistics(**_fields(row)) for row in await self._pool.fetch(query, *values)]
+        return [Statistics(**_fields(row)) for row in await self._fetch(query, *values)]
+
+    async def get_token_usage(
+        self, *, since: datetime, until: datetime, sizes: Sequence[int] = (), moments: Sequence[datetime] = ()
+    ) -> list[TokenUsage]:
+        """What calls of language models used, by pipeline, person, provider and model.
+
+        Calls are kept apart where one of the ascending `sizes` lies between their input tokens, or one of the ascending
+        `moments` between their starts: calls at a limit belong to what is above it.
+        """
+        rows = await self._fetch(statement("token_usage"), since, until, list(sizes), list(moments))
+        return [TokenUsage(**row) for row in rows]
 
     async def get_accounts(self, streams: str = "") -> list[EmitterAccount]:
         """The account of every emitter, and one of all frames without an emitter.
 
         Of those whose frames came over streams whose names begin so.
         """
-        return [emitter_account(row) for row in await self._pool.fetch(statement("accounts"), None, streams)]
+        return [emitter_account(row) for row in await self._fetch(statement("accounts"), None, streams)]
 
     async def get_losses(self, streams: str = "") -> list[Loss]:
         """What workers saw disappear before it was stored, from streams whose names begin so."""
-        return [Loss(**row) for row in await self._pool.fetch(statement("losses"), streams)]
+        return [Loss(**row) for row in await self._fetch(statement("losses"), streams)]
 
     async def get_rate(self) -> float:
         """Events stored per second over the last minute."""
-        return float(await self._pool.fetchval(statement("rate")))
+        (row,) = await self._fetch(statement("rate"))
+        return float(row["rate"])
+
+    async def _fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
+        async with acquired(self._pool) as connection:
+            return await connection.fetch(query, *values)
 
     async def _store(self, spans: Sequence[SpanRow], traces: Sequence[TraceRow], start: int) -> None:
         await self._partitions.ensure(self._pool, [start // DAY])
@@ -137,34 +208,14 @@ class TraceRepo:
 
     async def _bounds(self, trace_id: UUID) -> tuple[datetime, datetime]:
         """Between which times the spans of a trace can have started, so that few days are looked at."""
-        for since, until in _search(trace_id):
-            if row := await self._pool.fetchrow(statement("trace_times"), trace_id, since, until):
+        for since, until in places_of(trace_id):
+            for row in await self._fetch(statement("trace_times"), trace_id, since, until):
                 return row["start_time"] - CLOCK_TOLERANCE, (row["end_time"] or datetime.now(UTC)) + CLOCK_TOLERANCE
         return BEGINNING, END
 
 
-def _conjunction(conditions: Sequence[tuple[str, Any]], *, first: int) -> tuple[str, list[Any]]:
-    """The conditions whose value is not None, numbered from `first`, and their values; a tuple gives several."""
-    parts: list[str] = []
-    values: list[Any] = []
-    for text, value in conditions:
-        if value is None:
-            continue
-        some = value if isinstance(value, tuple) else (value,)
-        number = first + len(values)
-        parts.append(text.format(*(f"${number + offset}" for offset in range(len(some)))))
-        values += some
-    return " AND ".join(parts) or "TRUE", values
-
-
-def _search(trace_id: UUID) -> list[tuple[datetime, datetime]]:
-    """Where to look for a trace: around the time in its id, if it is a UUIDv7, then everywhere."""
-    everywhere = (BEGINNING, END)
-    milliseconds = trace_id.int >> 80
-    if trace_id.version != 7 or milliseconds >= LATEST_ID:
-        return [everywhere]
-    moment = EPOCH + timedelta(milliseconds=milliseconds)
-    return [(moment - CLOCK_TOLERANCE, moment + CLOCK_TOLERANCE), everywhere]
+def _started(since: datetime, until: datetime | None, pipeline: str | None) -> Conditions:
+    return [("start_time >= {}", since), ("start_time < {}", until), ("pipeline_name = {}", pipeline)]
 
 
 def _fields(row: asyncpg.Record) -> dict[str, Any]:

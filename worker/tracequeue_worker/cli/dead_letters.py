@@ -1,6 +1,6 @@
 """`dlq`: the dead letters, listed and shown; what is done with them is in the modules beside."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from tracequeue_worker.cli import dead_letter_removal, dead_letter_retry
 from tracequeue_worker.cli.connections import streams
 from tracequeue_worker.cli.dead_letter_selection import checked_id
 from tracequeue_worker.cli.output import AsJson, Exit, print_json, print_lines, run, say, table
-from tracequeue_worker.cli.times import clock_time
+from tracequeue_worker.dead_letters.facts import readable
 from tracequeue_worker.dead_letters.hidden import without_secrets
 from tracequeue_worker.dead_letters.reader import DeadLetter, DeadLetters, Group
 from tracequeue_worker.printable import one_line, printable
@@ -62,7 +62,7 @@ def show(
     if as_json:
         print_json(letter_document(letter))
         return
-    print_lines(table("fact", "value", rows=[["id", letter.id], *_readable(letter.facts)]))
+    print_lines(table("fact", "value", rows=[("id", letter.id), *readable(letter.facts)]))
     for name, value in _readable_fields(letter):
         print_lines(Text(one_line(f"{name}: {value}")[:SHOWN_OF_A_FIELD], style="dim"))
     print_lines(original_text(letter))
@@ -74,11 +74,6 @@ def original_text(letter: DeadLetter) -> Text:
     cut = len(content) - SHOWN_CHARACTERS
     more = f"\n… {cut} more characters: --json has them" if cut > 0 else ""
     return Text("\n" + printable(content[:SHOWN_CHARACTERS].rstrip("\n"))).append(more, style="dim")
-
-
-def _readable(facts: Mapping[str, str | int]) -> list[list[object]]:
-    """The facts for people: the time as such."""
-    return [[name, clock_time(value) if name == "first_seen" else value] for name, value in facts.items()]
 
 
 def letter_document(letter: DeadLetter) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from tracequeue_worker.cli.auditing import show_audit
 from tracequeue_worker.cli.dead_letters import letter_document, original_text
 from tracequeue_worker.cli.output import AsJson, Exit, counted, own_name, print_json, print_lines, reported, say, table
 from tracequeue_worker.cli.serving import DataDir
-from tracequeue_worker.cli.tree import trace_document, trace_tree
+from tracequeue_worker.cli.tree import trace_tree
 from tracequeue_worker.demo.run import Demonstration, run_demo
 from tracequeue_worker.embedded import DATA_DIR
 from tracequeue_worker.settings import WorkerSettings
+from tracequeue_worker.trace_tree import trace_document
 
 
 def demo(data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:

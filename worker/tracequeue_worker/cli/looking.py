@@ -10,9 +10,10 @@ from tracequeue.events import INT64
 from tracequeue_worker.cli.connections import repository
 from tracequeue_worker.cli.output import AsJson, Exit, counted, print_json, print_lines, run, say, table
 from tracequeue_worker.cli.times import moment
-from tracequeue_worker.cli.tree import duration, status_text, trace_document, trace_tree
+from tracequeue_worker.cli.tree import status_text, trace_tree
 from tracequeue_worker.read_models import Span, Trace
 from tracequeue_worker.settings import WorkerSettings
+from tracequeue_worker.trace_tree import duration, trace_document
 
 LISTED_AT_MOST = 1_000
 

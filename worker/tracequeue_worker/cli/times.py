@@ -1,6 +1,6 @@
 """Times as people type them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import typer
 
@@ -32,13 +32,3 @@ def _edge(text: str | None, option: str) -> bounds.Edge | None:
         return bounds.Edge.parse(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
-
-
-def clock_time(microseconds: object) -> object:
-    """A time since the epoch for people; what is none, as it is."""
-    if not isinstance(microseconds, int):
-        return microseconds
-    try:
-        return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (OverflowError, ValueError, OSError):
-        return microseconds

@@ -1,4 +1,4 @@
-SELECT coalesce(sum(events), 0) / 60.0
+SELECT coalesce(sum(events), 0) / 60.0 AS rate
 FROM public.pipeline_frames AS frame
 WHERE committed_at > now() - interval '1 minute'
     AND NOT EXISTS (
