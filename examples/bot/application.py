@@ -49,13 +49,14 @@ class Application:
     async def run(self, *, handle_signals: bool = True) -> None:
         """Answer people until SIGTERM, Ctrl-C or `stop`, and then those who are waiting. Nothing of a trace is lost.
 
+        `install` starts and stops the collector with the dispatcher; what fails before that has its events sent too.
+
         Raises `SettingsError`, and aiogram's errors where Telegram refuses the bot or is away at the start.
         """
         collector = init_collector(service="reference-bot")
-        install(self._dispatcher, collector, grace_seconds=self._settings.bot_grace_seconds)
+        install(self._dispatcher, grace_seconds=self._settings.bot_grace_seconds)
         if self._settings.bot_admin_ids:
             install_alerts(self._dispatcher, sorted(self._settings.bot_admin_ids))
-        await collector.start()
         try:
             async with trace_sources(WorkerSettings.load()) as sources:
                 self._dispatcher.workflow_data |= sources._asdict()

@@ -12,5 +12,5 @@ def set_up_logging() -> None:
     handler = logging.StreamHandler()
     handler.addFilter(TraceLogFilter())
     logging.basicConfig(level=logging.WARNING, format=FORM, handlers=[handler])
-    for name in ("examples.bot", "aiogram.dispatcher", "bot"):
+    for name in ("examples.bot", "aiogram.dispatcher"):
         logging.getLogger(name).setLevel(logging.INFO)

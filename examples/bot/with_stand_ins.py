@@ -31,6 +31,7 @@ from tracequeue_worker.streams import Membership
 
 ADMIN: Final = 1
 """The Telegram id of the admin, where the environment names none."""
+KEYS: Final = ("TELEGRAM_TOKEN", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY")
 DRAIN_SECONDS: Final = 10.0
 POLL_SECONDS: Final = 0.05
 
@@ -96,6 +97,8 @@ async def _services() -> AsyncIterator[dict[str, Any]]:
             openrouter = await stack.enter_async_context(OpenRouterStandIn.running())
             settings |= {"anthropic_api_key": claude.key, "anthropic_base_url": claude.url}
             settings |= {"openrouter_api_key": openrouter.key, "openrouter_base_url": openrouter.url}
+        for name in filter(os.environ.get, KEYS):
+            _say(f"{name} is in the environment: that service is used itself")
         yield settings
 
 

@@ -122,7 +122,7 @@ async def test_nothing_that_cost(admin: Person):
 
 async def test_why_a_message_was_sent(sink: PostgresSink, telegram_bot: Bot, admin: Person):
     sent = await telegram_bot.send_message(admin.id, "an answer")
-    key = message_key(admin.id, sent.message_id)
+    key = message_key(telegram_bot.id, admin.id, sent.message_id)
     facts = {"session_id": str(admin.id), "metadata": json.dumps({MESSAGES: [key]})}
     trace = ended_row(pipeline_name="support", start_time=now() - 5 * SECOND, span_count=1, **facts)
     earlier = ended_row(pipeline_name="greeting", start_time=now() - 60 * SECOND, **facts)
@@ -138,7 +138,7 @@ async def test_why_a_message_was_edited(sink: PostgresSink, telegram_bot: Bot, a
     """Long after it was sent, as far as the traces know: both are looked for."""
     sent = await telegram_bot.send_message(admin.id, "an answer")
     await telegram_bot.edit_message_text("another one", chat_id=admin.id, message_id=sent.message_id)
-    key = message_key(admin.id, sent.message_id)
+    key = message_key(telegram_bot.id, admin.id, sent.message_id)
     trace = ended_row(start_time=now(), session_id=str(admin.id), metadata=json.dumps({MESSAGES: [key]}))
     await sink.write([decoded(trace)])
     assert trace.trace_id in (await admin.hears("✅", after=await admin.replies(sent.message_id, "/why"))).text
@@ -152,7 +152,8 @@ async def test_why_in_a_group_is_answered_in_private(
     group = telegram.group(-7, "everybody", admin, stranger, absent)
     await absent.blocks_bot()
     sent = await telegram_bot.send_message(group.id, "an answer")
-    facts = {"session_id": str(group.id), "metadata": json.dumps({MESSAGES: [message_key(group.id, sent.message_id)]})}
+    key = message_key(telegram_bot.id, group.id, sent.message_id)
+    facts = {"metadata": json.dumps({MESSAGES: [key]})}
     trace = ended_row(pipeline_name="support", start_time=now() - 5 * SECOND, span_count=0, **facts)
     await sink.write([decoded(trace)])
     await admin.within(group).replies(sent.message_id, "/why")

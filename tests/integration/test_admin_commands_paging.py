@@ -9,7 +9,7 @@ from tests.fixtures.decoded import decoded, ended_row, now
 from tests.fixtures.oracle import Site
 from tests.fixtures.polling import eventually
 from tracequeue_worker.sinks.postgres import PostgresSink
-from tracequeue_worker.telegram.listing import PAGE
+from tracequeue_worker.telegram.commands.traces import PAGE
 
 SECOND = 1_000_000
 NEWER, OLDER = "« Newer", "Older »"

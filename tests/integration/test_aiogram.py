@@ -4,20 +4,32 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import pytest
-from aiogram import Dispatcher, F, Router
+from aiogram import Bot, Dispatcher, F, Router
 from aiogram.dispatcher.event.bases import CancelHandler, SkipHandler
-from aiogram.types import CallbackQuery, ErrorEvent, InlineKeyboardButton, InlineKeyboardMarkup, Message
+from aiogram.fsm.scene import Scene, SceneRegistry, on
+from aiogram.types import (
+    CallbackQuery,
+    Chat,
+    ErrorEvent,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    Message,
+    Update,
+    User,
+)
 
 from examples.bot.stand_ins.telegram import TelegramStandIn
 from tests.fixtures.polling import eventually
 from tests.fixtures.telegram import bot_of, polling
-from tracequeue import TraceContext, get_current_trace_id, span, traced_span
-from tracequeue.integrations.aiogram import install
+from tracequeue import TraceContext, get_collector, get_current_trace_id, init_collector, span, traced_span
+from tracequeue import collector as process
+from tracequeue.integrations.aiogram import install, updates
 from tracequeue.telegram import MESSAGES, UPDATE_TYPE, message_key
 from tracequeue.testing import MemoryCollector
 
@@ -32,7 +44,7 @@ async def traced(
     telegram: TelegramStandIn, dispatcher: Dispatcher, recorded: MemoryCollector, **options: Any
 ) -> AsyncIterator[None]:
     """The dispatcher at work, with tracequeue installed, until the block is left."""
-    install(dispatcher, recorded, **options)
+    install(dispatcher, **options)
     bot = bot_of(telegram)
     async with polling(dispatcher, bot):
         yield
@@ -65,7 +77,7 @@ async def test_a_trace_for_each_handled_update(
     assert (trace["pipeline_name"], trace["telegram_id"], trace["session_id"]) == ("greet", 42, "42")
     assert (trace["status"], trace["span_count"]) == ("ok", 1)
     assert trace["metadata"][UPDATE_TYPE] == "message"
-    assert trace["metadata"][MESSAGES] == [message_key(42, answer.message_id)]
+    assert trace["metadata"][MESSAGES] == [message_key(answer.sender.id, 42, answer.message_id)]
 
 
 @pytest.mark.parametrize("flag", ["support", True, False])
@@ -146,7 +158,7 @@ async def test_an_explicit_trace_takes_the_place_of_the_automatic_one(
     assert edit["parent_span_id"] == trainer["span_id"]
     assert edit["input_data"]["text"] == "working"
     (working,) = {key for one in recorded.spans[:2] for key in one["output_data"]}
-    assert trace["metadata"][MESSAGES] == [working, message_key(42, done.message_id)]
+    assert trace["metadata"][MESSAGES] == [working, message_key(done.sender.id, 42, done.message_id)]
 
 
 async def test_a_failure_is_recorded_and_its_apology_belongs_to_it(
@@ -167,7 +179,7 @@ async def test_a_failure_is_recorded_and_its_apology_belongs_to_it(
         sorry = await ada.hears("sorry")
         (trace,) = await traces(recorded, 1)
     assert (trace["pipeline_name"], trace["status"], trace["error"]) == ("handle", "error", "ValueError: no")
-    assert trace["metadata"][MESSAGES] == [message_key(42, sorry.message_id)]
+    assert trace["metadata"][MESSAGES] == [message_key(sorry.sender.id, 42, sorry.message_id)]
 
 
 async def test_a_failure_that_nobody_handles_is_recorded(
@@ -271,10 +283,204 @@ async def test_a_shutdown_waits_for_handlers_and_cancels_what_takes_too_long(
     assert recorded.stopped
 
 
+async def test_updates_that_come_at_the_shutdown_are_waited_for(
+    dispatcher: Dispatcher, recorded: MemoryCollector
+) -> None:
+    """An open connection of a webhook may bring one; and a handler may feed one itself."""
+    begun = asyncio.Event()
+
+    @dispatcher.message(F.text == "outer")
+    async def outer(message: Message, bot: Bot) -> None:
+        begun.set()
+        await dispatcher.feed_update(bot, update("inner"))
+        with span("behind the inner one"):
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+    @dispatcher.message()
+    async def inner(message: Message) -> None:
+        pass
+
+    install(dispatcher, grace_seconds=30)
+    bot = Bot("1:token")
+    await dispatcher.emit_startup(bot=bot)
+    first = asyncio.create_task(dispatcher.feed_update(bot, update("outer")))
+    await begun.wait()
+    closing = asyncio.create_task(dispatcher.emit_shutdown(bot=bot))
+    await asyncio.sleep(0)
+    await dispatcher.feed_update(bot, update("late"))
+    await closing
+    assert first.done()
+    assert sorted((one["pipeline_name"], one["status"]) for one in recorded.traces) == [
+        ("inner", "ok"), ("inner", "ok"), ("outer", "ok"),
+    ]  # fmt: skip
+    assert recorded.stats().dropped == {}
+
+
+async def test_a_handler_that_cannot_be_cancelled_does_not_hold_up_the_shutdown(
+    dispatcher: Dispatcher, recorded: MemoryCollector, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updates, "CANCELLED_SECONDS", 0.1)
+    release = asyncio.Event()
+
+    @dispatcher.message()
+    async def stubborn(message: Message) -> None:
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+
+    install(dispatcher, grace_seconds=0)
+    bot = Bot("1:token")
+    await dispatcher.emit_startup(bot=bot)
+    task = asyncio.create_task(dispatcher.feed_update(bot, update("hello")))
+    await asyncio.sleep(0)
+    await dispatcher.emit_shutdown(bot=bot)
+    assert "1 handlers go on though they were cancelled" in caplog.text
+    assert recorded.stopped
+    release.set()
+    await task
+
+
+async def test_the_last_dispatcher_stops_the_collector_and_a_shutdown_may_trace(recorded: MemoryCollector) -> None:
+    first, second, bot = Dispatcher(), Dispatcher(timeout="a value of the bot's own"), Bot("1:token")
+    for one in (first, second):
+        install(one)
+        await one.emit_startup(bot=bot, **one.workflow_data)
+
+    async def goodbye() -> None:
+        with TraceContext("goodbye"):
+            pass
+
+    second.shutdown.register(goodbye)
+    await first.emit_shutdown(bot=bot)
+    assert not recorded.stopped
+    await second.emit_shutdown(bot=bot, **second.workflow_data)
+    assert [one["pipeline_name"] for one in recorded.traces] == ["goodbye"]
+    assert recorded.stopped
+
+
+async def test_a_dispatcher_that_starts_again_traces_again(redis_url: str, prefix: str) -> None:
+    process.use(None)
+    init_collector(redis_url=redis_url, prefix=prefix)
+    dispatcher, bot = Dispatcher(), Bot("1:token")
+
+    @dispatcher.message()
+    async def greet(message: Message) -> None:
+        pass
+
+    install(dispatcher)
+    for _ in range(2):
+        await dispatcher.emit_startup(bot=bot)
+        await dispatcher.feed_update(bot, update("hello"))
+        await dispatcher.emit_shutdown(bot=bot)
+        collector = get_collector()
+        assert collector is not None
+        assert (collector.stopped, collector.stats().emitted, collector.stats().complete) == (True, 2, True)
+    process.use(None)
+
+
+async def test_what_fails_before_a_handler_is_a_failure_too(dispatcher: Dispatcher, recorded: MemoryCollector) -> None:
+    """A filter, or a middleware of the bot's, while an error handler keeps it from aiogram's log."""
+    failing = [""]
+
+    def fail(place: str) -> None:
+        if place == failing[-1]:
+            raise ConnectionError(f"{place} is away")
+
+    async def outer(handler: Any, event: Any, data: Any) -> Any:
+        fail("outer")
+        return await handler(event, data)
+
+    async def inner(handler: Any, event: Any, data: Any) -> Any:
+        fail("inner")
+        return await handler(event, data)
+
+    async def filtering(message: Message) -> bool:
+        fail("filter")
+        return True
+
+    @dispatcher.message(filtering)
+    async def greet(message: Message) -> None:
+        raise AssertionError("it should not come so far")
+
+    @dispatcher.error()
+    async def apologise(event: ErrorEvent) -> None: ...
+
+    dispatcher.message.outer_middleware(outer)
+    dispatcher.message.middleware(inner)
+    install(dispatcher)
+    for place in ("outer", "filter", "inner"):
+        failing.append(place)
+        await dispatcher.feed_update(Bot("1:token"), update("hello"))
+    assert [(one["pipeline_name"], one["error"]) for one in recorded.traces] == [
+        ("message", "ConnectionError: outer is away"),
+        ("message", "ConnectionError: filter is away"),
+        ("greet", "ConnectionError: inner is away"),
+    ]
+
+
+async def test_what_a_middleware_turns_away_leaves_nothing(dispatcher: Dispatcher, recorded: MemoryCollector) -> None:
+    @dispatcher.message.outer_middleware
+    async def throttle(handler: Any, event: Any, data: Any) -> None:
+        with span("look-up"):
+            pass
+
+    @dispatcher.message()
+    async def greet(message: Message) -> None: ...
+
+    install(dispatcher)
+    await dispatcher.feed_update(Bot("1:token"), update("hello"))
+    assert recorded.events == []
+
+
+async def test_an_untraced_handler_that_passes_on_does_not_hide_the_next(
+    dispatcher: Dispatcher, recorded: MemoryCollector
+) -> None:
+    @dispatcher.message(flags={"trace": False})
+    async def first(message: Message) -> None:
+        raise SkipHandler
+
+    @dispatcher.message(flags={"trace": "x" * 300})
+    async def second(message: Message) -> None:
+        raise ValueError("money lost")
+
+    install(dispatcher)
+    with pytest.raises(ValueError, match="money lost"):
+        await dispatcher.feed_update(Bot("1:token"), update("hello", user_id=2**63))
+    (trace,) = recorded.traces
+    assert (trace["pipeline_name"], trace["error"]) == ("x" * 200, "ValueError: money lost")
+    assert "telegram_id" not in trace
+
+
+async def test_handlers_of_scenes_are_told_apart(dispatcher: Dispatcher, recorded: MemoryCollector) -> None:
+    class Quiz(Scene, state="quiz"):
+        @on.message.enter()
+        async def ask(self, message: Message) -> None: ...
+
+        @on.message()
+        async def answer(self, message: Message) -> None: ...
+
+    router = Router()
+    router.message.register(Quiz.as_handler(), F.text == "start")
+    dispatcher.include_router(router)
+    SceneRegistry(dispatcher).add(Quiz)
+    install(dispatcher)
+    for text in ("start", "yes"):
+        await dispatcher.feed_update(Bot("1:token"), update(text))
+    assert [one["pipeline_name"] for one in recorded.traces] == ["enter_to_scene_handler", "Quiz.answer"]
+
+
+def update(text: str, user_id: int = 42) -> Update:
+    """As Telegram would send it."""
+    user = User(id=user_id, is_bot=False, first_name="Ada")
+    message = Message(message_id=1, date=datetime.now(UTC), chat=Chat(id=42, type="private"), from_user=user, text=text)
+    return Update(update_id=1, message=message)
+
+
 def test_it_is_installed_once(dispatcher: Dispatcher, recorded: MemoryCollector) -> None:
-    install(dispatcher, recorded)
+    install(dispatcher)
     with pytest.raises(ValueError, match="already"):
-        install(dispatcher, recorded)
+        install(dispatcher)
 
 
 def test_nothing_imports_aiogram_but_who_uses_it() -> None:

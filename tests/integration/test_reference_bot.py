@@ -35,7 +35,7 @@ async def test_a_person_learns_and_the_trace_has_every_step(bot: RunningBot, rep
     answer = await ada.hears("swimming")
     trace, spans = await stored(repo, "learn")
     assert (trace.state, trace.telegram_id, trace.user_id, trace.session_id) == ("ok", 42, 1, "42")
-    assert (trace.metadata or {})[MESSAGES] == [message_key(42, answer.message_id)]
+    assert (trace.metadata or {})[MESSAGES] == [message_key(answer.sender.id, 42, answer.message_id)]
     assert edges(spans) == [
         ("", "agent:memory"), ("", "agent:strategist"), ("", "agent:trainer"),
         ("agent:strategist", "llm:claude"), ("agent:trainer", "llm:claude"),
@@ -72,7 +72,7 @@ async def test_a_question_is_answered_and_answered_again(bot: RunningBot, repo: 
     assert (asked["task"]["text"], again.telegram_id, again.user_id) == ("Why is the sky blue?", 42, 1)
     answers = [message for message in ada.chat if message.buttons == ["Answer again"]]
     assert [trace.metadata[MESSAGES] for trace in (first, again) if trace.metadata] == [
-        [message_key(42, answer.message_id)] for answer in answers
+        [message_key(answer.sender.id, 42, answer.message_id)] for answer in answers
     ]
     assert asked["findings"]["memory"] == "- Why is the sky blue?"
 
@@ -131,7 +131,7 @@ async def test_a_failed_pipeline_is_recorded_and_apologised_for(bot: RunningBot,
     apology = await ada.hears(APOLOGY)
     trace, spans = await stored(repo, "learn")
     assert (trace.state, trace.error is not None and "no provider answered" in trace.error) == ("error", True)
-    assert (trace.metadata or {})[MESSAGES] == [message_key(42, apology.message_id)]
+    assert (trace.metadata or {})[MESSAGES] == [message_key(apology.sender.id, 42, apology.message_id)]
     assert [(span.span_name, span.success) for span in spans if span.kind == "agent"] == [
         ("agent:memory", True), ("agent:strategist", False),
     ]  # fmt: skip

@@ -13,8 +13,8 @@ from tests.fixtures.decoded import decoded, ended_row, now, span_row, started_ro
 from tracequeue.gen_ai import CACHE_READ_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, PROVIDER, REQUEST_MODEL, RESPONSE_MODEL
 from tracequeue.telegram import MESSAGES, message_key
 from tracequeue_worker.database import create_pool
-from tracequeue_worker.dead_letters.reader import VARYING
-from tracequeue_worker.repo import VARYING_IN_SQL, TraceRepo
+from tracequeue_worker.error_patterns import VARYING_IN_SQL, pattern_of
+from tracequeue_worker.repo import TraceRepo
 from tracequeue_worker.settings import WorkerSettings
 from tracequeue_worker.sinks.postgres import PostgresSink
 
@@ -92,7 +92,7 @@ async def test_failures_are_grouped_by_what_their_errors_have_in_common(sink: Po
 @given(st.text(st.sampled_from("ab0189.-'\" xz:"), max_size=40))
 async def test_errors_have_the_same_in_common_as_those_of_dead_letters(database, text: str):
     in_sql = await database.fetchval("SELECT regexp_replace($1, $2, '…', 'g')", text, VARYING_IN_SQL)
-    assert in_sql == VARYING.sub("…", text)
+    assert in_sql == pattern_of(text)
 
 
 async def test_tokens_by_pipeline_person_and_model(sink: PostgresSink, repo: TraceRepo):
@@ -147,16 +147,16 @@ async def test_a_trace_that_is_stored_twice_does_not_double_its_tokens(sink: Pos
 
 
 async def test_the_traces_of_a_message(sink: PostgresSink, repo: TraceRepo):
-    start, chat, message = now(), 42, 7
-    key = message_key(chat, message)
+    start, bot, chat, message = now(), 1, 42, 7
+    key = message_key(bot, chat, message)
 
     def noted(*keys: str, at: int = start, session: str = "42"):
         return ended_row(start_time=at, session_id=session, metadata=json.dumps({MESSAGES: list(keys), "plan": "pro"}))
 
-    first, second = noted(key, at=start - 10), noted("42:6", key)
-    others = [noted("42:77"), noted("4:27"), noted(key, session="43"), noted(key, at=start - 2 * DAY), ended_row()]
+    first, second = noted(key, at=start - 10), noted("1:42:6", key, session="a conversation")
+    others = [noted("1:42:77"), noted("1:4:27"), noted("2:42:7"), noted(key, at=start - 2 * DAY), ended_row()]
     await sink.write([decoded(first, second, *others)])
-    found = await repo.get_traces_of_message(chat, message, since=HOUR_AGO, until=SOON)
+    found = await repo.get_traces_of_message(bot, chat, message, since=HOUR_AGO, until=SOON)
     assert [str(trace.trace_id) for trace in found] == [second.trace_id, first.trace_id]
-    assert await repo.get_traces_of_message(chat, 8, since=HOUR_AGO, until=SOON) == []
+    assert await repo.get_traces_of_message(bot, chat, 8, since=HOUR_AGO, until=SOON) == []
     assert uuid4() not in found

@@ -187,7 +187,7 @@ async def test_the_traces_of_a_message_are_looked_for_within_their_bounds(filled
         "INSERT INTO pipeline_traces (trace_id, start_time, pipeline_name, session_id) SELECT gen_random_uuid(), "
         "now() - n * interval '1 day' / 20000, 'p', '42' FROM generate_series(1, 20000) AS n; ANALYZE pipeline_traces"
     )
-    await repo.get_traces_of_message(42, 7, since=now - timedelta(hours=1), until=now)
+    await repo.get_traces_of_message(1, 42, 7, since=now - timedelta(hours=1), until=now)
     (plan,) = explaining.plans
     scans = of(plan, "pipeline_traces_")
     assert {scan["Node Type"] for scan in scans} <= {"Index Scan", "Bitmap Heap Scan"}

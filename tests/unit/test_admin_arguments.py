@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tracequeue.events import INT64
 from tracequeue_worker.printable import UNPRINTABLE
 from tracequeue_worker.telegram.arguments import LONGEST_NAME, Question, WrongArgument, parsed, recent
-from tracequeue_worker.telegram.letters import Ask
-from tracequeue_worker.telegram.listing import LATEST, Turn
-from tracequeue_worker.telegram.one_trace import Payloads
+from tracequeue_worker.telegram.commands.dlq import Ask
+from tracequeue_worker.telegram.commands.trace import Payloads
+from tracequeue_worker.telegram.commands.traces import LATEST, Turn
 
 names = (
     st.text(min_size=1, max_size=LONGEST_NAME)

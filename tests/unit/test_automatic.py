@@ -1,4 +1,4 @@
-"""AutomaticTrace: tells nothing too early, lets one explicit context take its place, leaves nothing if forgotten."""
+"""AutomaticTrace: leaves nothing that nobody wants, and lets one explicit context take its place."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +10,7 @@ import pytest
 from tracequeue import TraceContext, get_current_trace_id, span
 from tracequeue.automatic import AutomaticTrace
 from tracequeue.context import bind
+from tracequeue.held import MOST_LINES
 from tracequeue.testing import MemoryCollector, recording
 
 
@@ -18,22 +19,67 @@ def types(recorded: MemoryCollector) -> list[str]:
 
 
 async def test_without_an_explicit_one_it_is_a_trace_like_others(recorded: MemoryCollector) -> None:
-    async with AutomaticTrace("message", telegram_id=42, session_id="7", metadata={"k": 1}, tags=["a"]) as trace:
+    async with AutomaticTrace("update", telegram_id=42, session_id="7", metadata={"k": 1}) as trace:
         assert get_current_trace_id() == trace.trace_id
+        trace.name("message")
         assert recorded.events == []
         with span("step"):
             pass
+        assert types(recorded) == ["trace.started", "span"]
     assert types(recorded) == ["trace.started", "span", "trace.ended"]
     (ended,) = recorded.traces
     assert (ended["pipeline_name"], ended["telegram_id"], ended["session_id"]) == ("message", 42, "7")
-    assert (ended["metadata"], ended["tags"], ended["span_count"]) == ({"k": 1}, ["a"], 1)
+    assert (ended["metadata"], ended["span_count"]) == ({"k": 1}, 1)
     assert get_current_trace_id() is None
 
 
-async def test_it_is_told_of_when_the_first_span_begins(recorded: MemoryCollector) -> None:
-    async with AutomaticTrace("message"):
+async def test_spans_before_it_is_named_are_held_back(recorded: MemoryCollector) -> None:
+    async with AutomaticTrace("update") as trace:
+        with span("look-up"):
+            pass
+        assert recorded.events == []
+        trace.name("message")
         with span("step"):
-            assert types(recorded) == ["trace.started"]
+            pass
+        assert types(recorded) == ["trace.started", "span", "span"]
+    assert [one["span_name"] for one in recorded.spans] == ["look-up", "step"]
+    assert (recorded.traces[0]["pipeline_name"], recorded.traces[0]["span_count"]) == ("message", 2)
+
+
+async def test_what_nobody_wants_leaves_nothing_also_not_of_what_comes_later(recorded: MemoryCollector) -> None:
+    go_on = asyncio.Event()
+
+    async def later() -> None:
+        await go_on.wait()
+        with span("later"):
+            pass
+
+    async with AutomaticTrace("update"):
+        task = asyncio.create_task(later())
+        with span("look-up"):
+            pass
+    go_on.set()
+    await task
+    assert recorded.events == []
+    assert recorded.stats().emitted == 0
+
+
+async def test_so_many_spans_are_wanted(recorded: MemoryCollector) -> None:
+    """They cannot be held for ever."""
+    async with AutomaticTrace("update"):
+        for _ in range(MOST_LINES + 1):
+            with span("step"):
+                pass
+    assert recorded.traces[0]["span_count"] == MOST_LINES + 1
+
+
+async def test_an_error_is_wanted(recorded: MemoryCollector) -> None:
+    with suppress(ValueError):
+        async with AutomaticTrace("update"):
+            raise ValueError("no")
+    async with AutomaticTrace("update") as handled:
+        handled.record_error(ValueError("handled outside"))
+    assert [one["error"] for one in recorded.traces] == ["ValueError: no", "ValueError: handled outside"]
 
 
 @pytest.mark.parametrize("spans_before", [0, 2])
@@ -136,7 +182,8 @@ async def test_an_explicit_one_that_begins_after_its_end_is_a_trace_of_its_own(r
         async with TraceContext("learn"):
             pass
 
-    async with AutomaticTrace("message") as automatic:
+    async with AutomaticTrace("update") as automatic:
+        automatic.name("message")
         task = asyncio.create_task(pipeline())
     go_on.set()
     await task
@@ -145,18 +192,47 @@ async def test_an_explicit_one_that_begins_after_its_end_is_a_trace_of_its_own(r
     assert automatic.trace_id.hex in learn["parent"]
 
 
-async def test_forgotten_it_leaves_nothing(recorded: MemoryCollector) -> None:
-    async with AutomaticTrace("message") as trace:
-        trace.forget()
+async def test_forgotten_it_leaves_nothing_though_it_failed(recorded: MemoryCollector) -> None:
+    with suppress(ValueError):
+        async with AutomaticTrace("update") as trace:
+            trace.name("message")
+            trace.forget()
+            trace.record_error(ValueError("no"))
+            raise ValueError("no")
     assert recorded.events == []
 
 
+async def test_forgotten_and_named_after_all_it_is_told(recorded: MemoryCollector) -> None:
+    """The first handler is untraced and passes on; the second one is not."""
+    async with AutomaticTrace("update") as trace:
+        trace.forget()
+        trace.name("second")
+    assert [one["pipeline_name"] for one in recorded.traces] == ["second"]
+
+
 async def test_what_was_told_of_already_ends_although_it_is_forgotten(recorded: MemoryCollector) -> None:
-    async with AutomaticTrace("message") as trace:
+    async with AutomaticTrace("update") as trace:
+        trace.name("message")
         with span("step"):
             pass
         trace.forget()
     assert types(recorded) == ["trace.started", "span", "trace.ended"]
+
+
+async def test_code_that_interrupts_the_telling_may_trace_too(recorded: MemoryCollector) -> None:
+    """A `__repr__`, a signal handler, a finalizer: anything of the bot's may run while the start is encoded."""
+
+    class Tracing:
+        def __repr__(self) -> str:
+            with TraceContext("inner"), span("step"):
+                return "traced"
+
+    async with AutomaticTrace("update", metadata={"hostile": Tracing()}) as trace:
+        trace.name("message")
+        with span("step"):
+            pass
+    assert "step" in [one["span_name"] for one in recorded.spans]
+    assert recorded.traces
 
 
 async def test_first_spans_in_many_threads_tell_of_it_once(recorded: MemoryCollector) -> None:
@@ -168,7 +244,8 @@ async def test_first_spans_in_many_threads_tell_of_it_once(recorded: MemoryColle
             pass
 
     for _ in range(50):
-        async with AutomaticTrace("message"):
+        async with AutomaticTrace("message") as trace:
+            trace.name("message")
             with ThreadPoolExecutor(8) as pool:
                 for done in [pool.submit(bind(step)) for _ in range(8)]:
                     done.result()
@@ -191,6 +268,6 @@ async def test_without_a_collector_everything_runs() -> None:
 
 
 async def test_nested_automatic_traces_are_two(recorded: MemoryCollector) -> None:
-    async with AutomaticTrace("outer"), AutomaticTrace("inner"), TraceContext("explicit"):
-        pass
+    async with AutomaticTrace("outer") as outer, AutomaticTrace("inner"), TraceContext("explicit"):
+        outer.name("outer")
     assert [one["pipeline_name"] for one in recorded.traces] == ["explicit", "outer"]

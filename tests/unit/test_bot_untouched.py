@@ -16,12 +16,6 @@ def test_they_contain_no_word_of_tracing(file: str, word: str) -> None:
     assert word not in (BOT / file).read_text().lower()
 
 
-@pytest.mark.parametrize("file", UNTOUCHED)
-def test_they_import_nothing_of_it(file: str) -> None:
-    imported = [node.module for node in ast.walk(tree(file)) if isinstance(node, ast.ImportFrom) and node.module]
-    assert not any(name.startswith("tracequeue") for name in imported)
-
-
 @pytest.mark.parametrize(("file", "pipelines"), CALL_SITES.items())
 def test_the_trace_is_outside_and_the_progress_inside(file: str, pipelines: list[str]) -> None:
     contexts = [one for one in ast.walk(tree(f"handlers/{file}")) if isinstance(one, ast.AsyncWith)]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from tracequeue import gen_ai
 from tracequeue.events import SpanEvent, TraceEnded, TraceStarted
 from tracequeue.telegram import MESSAGES, message_key
 from tracequeue_worker.audit.stored import emitter_account
@@ -21,7 +22,7 @@ from tracequeue_worker.conditions import (
     places_of,
 )
 from tracequeue_worker.database import acquired, transaction
-from tracequeue_worker.dead_letters.reader import VARYING
+from tracequeue_worker.error_patterns import VARYING_IN_SQL
 from tracequeue_worker.read_models import (
     Cursor,
     EmitterAccount,
@@ -39,8 +40,12 @@ from tracequeue_worker.sinks.staging import insert_spans, merge_traces, stage
 from tracequeue_worker.sql import statement
 
 JSON_COLUMNS = frozenset({"dropped", "metadata", "input_data", "output_data", "attributes", "truncated"})
-VARYING_IN_SQL = VARYING.pattern.replace(r"\b", r"\y")
-"""The same expression for Postgres, which calls the edge of a word so."""
+USAGE_NAMES = {
+    "provider": gen_ai.PROVIDER, "request_model": gen_ai.REQUEST_MODEL, "response_model": gen_ai.RESPONSE_MODEL,
+    "input_tokens": gen_ai.INPUT_TOKENS, "output_tokens": gen_ai.OUTPUT_TOKENS,
+    "cache_read_tokens": gen_ai.CACHE_READ_TOKENS, "cache_write_tokens": gen_ai.CACHE_WRITE_TOKENS,
+}  # fmt: skip
+"""Of the attributes of spans that called a language model."""
 NO_SOURCE = (None, None, None, None)
 """Service, environment, release and emitter of a trace that no emitter sent."""
 
@@ -117,16 +122,20 @@ class TraceRepo:
         return [Failure(**row) for row in await self._fetch(query, limit, VARYING_IN_SQL, *values)]
 
     async def get_traces_of_message(
-        self, chat_id: int, message_id: int, *, since: datetime, until: datetime, limit: int = 5
+        self, bot_id: int, chat_id: int, message_id: int, *, since: datetime, until: datetime, limit: int = 5
     ) -> list[Trace]:
-        """The traces whose metadata say that they sent or edited this Telegram message, newest first.
+        """The traces whose metadata say that they sent or edited this message of a Telegram bot, newest first.
 
-        Of those that started within the bounds, in the session of the chat.
+        Of those that started within the bounds. Those of the person whose private chat it is are looked at first: there
+        is an index of them.
         """
-        wanted = json.dumps({MESSAGES: [message_key(chat_id, message_id)]})
-        query = statement("traces_of_message")
-        rows = await self._fetch(query, str(chat_id), since, until, wanted, limit)
-        return [Trace(**_fields(row)) for row in rows]
+        wanted = json.dumps({MESSAGES: [message_key(bot_id, chat_id, message_id)]})
+        for of_chat in (chat_id, None):
+            where, values = conjunction([("telegram_id = {}", of_chat)], first=5)
+            query = statement("traces_of_message").format(conditions=where)
+            if rows := await self._fetch(query, since, until, wanted, limit, *values):
+                return [Trace(**_fields(row)) for row in rows]
+        return []
 
     async def get_trace(self, trace_id: UUID) -> Trace | None:
         """One trace, or None."""
@@ -176,7 +185,8 @@ class TraceRepo:
         Calls are kept apart where one of the ascending `sizes` lies between their input tokens, or one of the ascending
         `moments` between their starts: calls at a limit belong to what is above it.
         """
-        rows = await self._fetch(statement("token_usage"), since, until, list(sizes), list(moments))
+        query = statement("token_usage").format(**USAGE_NAMES)
+        rows = await self._fetch(query, since, until, list(sizes), list(moments))
         return [TokenUsage(**row) for row in rows]
 
     async def get_accounts(self, streams: str = "") -> list[EmitterAccount]:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from examples.bot.llm.errors import NoProviderLeft, ProviderUnavailable
 
-logger = logging.getLogger("bot.llm")
+logger = logging.getLogger(__name__)
 
 
 class Provider(Protocol):

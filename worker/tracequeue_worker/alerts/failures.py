@@ -9,6 +9,7 @@ from tracequeue_worker.alerts.findings import Finding, State
 from tracequeue_worker.alerts.rules import AlertRules
 from tracequeue_worker.alerts.wording import shown_error, shown_name, shown_span
 from tracequeue_worker.database import acquired
+from tracequeue_worker.error_patterns import VARYING_IN_SQL
 from tracequeue_worker.sql import statement
 
 PREFIX: Final = "failures:"
@@ -22,7 +23,7 @@ async def find_failures(pool: asyncpg.Pool, rules: AlertRules, now: datetime) ->
     """A finding per pipeline of which something ended within the window; raises what asyncpg raises."""
     since = now - rules.failure_window
     async with acquired(pool) as connection:
-        rows = await connection.fetch(statement("alert_failures"), since - LONGEST_RUN, since, now)
+        rows = await connection.fetch(statement("alert_failures"), since - LONGEST_RUN, since, now, VARYING_IN_SQL)
     return [_finding(row, rules) for row in rows]
 
 

@@ -26,6 +26,8 @@ from tracequeue_worker.streams import Membership
 
 DEADLINE: Final = 10.0
 """Seconds that a query may take."""
+LETTERS_AT_ONCE: Final = 4
+"""A letter may hold 4 MiB, and this is the memory of a bot."""
 AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, WorkerError)
 """What a database raises that is away, ails, or refuses us."""
 
@@ -38,7 +40,7 @@ class Lookout:
         self._settings = settings
         self._rules = rules
         self._membership = Membership.of(settings)
-        self._letters = DeadLetters(client, self._membership)
+        self._letters = DeadLetters(client, self._membership, page=LETTERS_AT_ONCE)
         self._postgres = Outage("Postgres")
         self._pool: asyncpg.Pool | None = None
 
@@ -46,8 +48,8 @@ class Lookout:
         """What is wrong now, but for the dead letters. Raises `Transient` or `Fatal` where Redis cannot say."""
         waiting = find_waiting(await read_backlog(self._client, self._membership), self._rules)
         stored, blind = await self._look_at_store(now)
-        if waiting.state == "wrong":
-            stored = [_in_doubt(finding) for finding in stored]
+        if waiting.state != "well":
+            stored, blind = [_in_doubt(finding) for finding in stored], (failures.PREFIX, staleness.PREFIX)
         return Sight([waiting, *stored, self._postgres.finding(self._rules, now)], blind)
 
     async def look_at_letters(self, memory: Memory, now: datetime) -> Finding:
@@ -74,5 +76,6 @@ class Lookout:
 
 
 def _in_doubt(finding: Finding) -> Finding:
-    """A pipeline whose traces wait to be stored is not stale as far as anybody knows."""
-    return replace(finding, state="undecided") if finding.key.startswith(staleness.PREFIX) else finding
+    """While traces wait to be stored, nobody knows that a pipeline is stale, or that it is well again."""
+    known = finding.state == "wrong" and not finding.key.startswith(staleness.PREFIX)
+    return finding if known else replace(finding, state="undecided")

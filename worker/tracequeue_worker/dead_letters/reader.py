@@ -1,6 +1,5 @@
 """Reading the dead-letter streams: grouped by reason and by what the errors have in common, some, or one whole."""
 
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -11,6 +10,7 @@ from redis.asyncio import Redis
 from tracequeue.errors import FrameRejected
 from tracequeue.frame import unpack
 from tracequeue_worker.dead_letters.hidden import without_secrets
+from tracequeue_worker.error_patterns import pattern_of
 from tracequeue_worker.redis_client import talking_to
 from tracequeue_worker.streams import Membership
 
@@ -20,7 +20,6 @@ DELETED_AT_ONCE = 500
 ORIGINAL = b"field:"
 NUMBERS = {"size", "index", "seq", "deliveries", "first_seen", "retries"}
 NAMES = {"reason", "stream", "entry", "src", "frame", "worker", "resendable"}
-VARYING = re.compile(r"""'[^']*'|"[^"]*"|\b[0-9a-fA-F]{8}[0-9a-fA-F-]*\b|\d+(?:\.\d+)?""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class DeadLetter:
     @property
     def pattern(self) -> str:
         """The error without names and numbers: what it has in common with others."""
-        return VARYING.sub("…", self.error)
+        return pattern_of(self.error)
 
     @property
     def group(self) -> str:
@@ -121,8 +120,10 @@ class Groups:
 class DeadLetters:
     """The dead letters of all partitions."""
 
-    def __init__(self, client: Redis, membership: Membership) -> None:
+    def __init__(self, client: Redis, membership: Membership, *, page: int = PAGE) -> None:
+        """`page` letters are in memory at a time."""
         self._client = client
+        self._count = page
         self._keys = {partition: membership.dead(stream) for stream, partition in membership.partitions.items()}
 
     async def groups(self) -> list[Group]:
@@ -194,7 +195,7 @@ class DeadLetters:
 
     async def _page(self, key: str, start: str, end: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
         async with talking_to(self._client):
-            page: Any = await self._client.xrange(key, start, end, count=PAGE)
+            page: Any = await self._client.xrange(key, start, end, count=self._count)
             return cast("list[tuple[bytes, dict[bytes, bytes]]]", page)
 
     def _letter(self, partition: int, entry_id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:

@@ -1,6 +1,6 @@
 -- Of each pipeline: how many traces ended after $2 and until $3, how many of them failed, and the error that was most
--- frequent. What started before $1 is not looked at. Errors that differ only in numbers and quoted names are one; the
--- last of them is shown.
+-- frequent. What started before $1 is not looked at. Errors that differ only in what $4 matches are one;
+-- the last of them is shown.
 WITH ended AS (
     SELECT pipeline_name, end_time, status = 'error' AS failed, left(error, 500) AS error
     FROM public.pipeline_traces
@@ -13,7 +13,7 @@ kinds AS (
     WHERE failed AND error IS NOT NULL
     GROUP BY
         pipeline_name,
-        regexp_replace(error, '''[^'']*''|"[^"]*"|\m[0-9a-fA-F]{8}[0-9a-fA-F-]*|\d+(\.\d+)?', '…', 'g')
+        regexp_replace(error, $4, '…', 'g')
 )
 
 SELECT

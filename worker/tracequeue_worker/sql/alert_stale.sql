@@ -1,13 +1,17 @@
--- Of each named pipeline ($1): when its last trace ended, among those that started after $2; how many ended within $3
--- before that one, counted up to $4; and how many started since and have not ended.
+-- Of each named pipeline ($1): when a trace of it ended last, among the newest hundred that started after $2; how many
+-- started within $3 before the newest that ended, counted up to $4; and how many started since and have not ended.
 SELECT named.pipeline_name, last.end_time AS last_end, usual.traces AS regular, unended.traces AS open
 FROM unnest($1::text[]) AS named (pipeline_name)
 CROSS JOIN LATERAL (
-    SELECT start_time, end_time
-    FROM public.pipeline_traces AS trace
-    WHERE trace.pipeline_name = named.pipeline_name AND start_time > $2 AND status IS NOT NULL
-    ORDER BY start_time DESC
-    LIMIT 1
+    SELECT max(start_time) AS start_time, max(end_time) AS end_time
+    FROM (
+        SELECT start_time, end_time
+        FROM public.pipeline_traces AS trace
+        WHERE trace.pipeline_name = named.pipeline_name AND start_time > $2 AND status IS NOT NULL
+        ORDER BY start_time DESC
+        LIMIT 100
+    ) AS newest
+    HAVING count(*) > 0
 ) AS last
 CROSS JOIN LATERAL (
     SELECT count(*) AS traces

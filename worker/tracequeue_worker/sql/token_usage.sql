@@ -15,23 +15,23 @@ FROM (
     SELECT
         trace_id,
         start_time,
-        attributes ->> 'gen_ai.provider.name' AS provider,
-        coalesce(attributes ->> 'gen_ai.response.model', attributes ->> 'gen_ai.request.model') AS model,
+        attributes ->> '{provider}' AS provider,
+        coalesce(attributes ->> '{response_model}', attributes ->> '{request_model}') AS model,
         coalesce(
-            trunc(jsonb_path_query_first(attributes, '$."gen_ai.usage.input_tokens" ? (@ >= 0)')::numeric), 0
+            trunc(jsonb_path_query_first(attributes, '$."{input_tokens}" ? (@ >= 0)')::numeric), 0
         ) AS input_tokens,
         coalesce(
-            trunc(jsonb_path_query_first(attributes, '$."gen_ai.usage.cache_read.input_tokens" ? (@ >= 0)')::numeric), 0
+            trunc(jsonb_path_query_first(attributes, '$."{cache_read_tokens}" ? (@ >= 0)')::numeric), 0
         ) AS cache_read_tokens,
         coalesce(
-            trunc(jsonb_path_query_first(attributes, '$."gen_ai.usage.cache_write.input_tokens" ? (@ >= 0)')::numeric), 0
+            trunc(jsonb_path_query_first(attributes, '$."{cache_write_tokens}" ? (@ >= 0)')::numeric), 0
         ) AS cache_write_tokens,
         coalesce(
-            trunc(jsonb_path_query_first(attributes, '$."gen_ai.usage.output_tokens" ? (@ >= 0)')::numeric), 0
+            trunc(jsonb_path_query_first(attributes, '$."{output_tokens}" ? (@ >= 0)')::numeric), 0
         ) AS output_tokens
     FROM public.pipeline_spans
     WHERE start_time >= $1 AND start_time < $2
-        AND attributes ?| ARRAY['gen_ai.usage.input_tokens', 'gen_ai.usage.output_tokens']
+        AND attributes ?| ARRAY['{input_tokens}', '{output_tokens}']
 ) AS call
 LEFT JOIN (
     SELECT trace_id, min(pipeline_name) AS pipeline_name, min(telegram_id) AS telegram_id

@@ -69,8 +69,8 @@ def recent(text: str | None, *, takes: Collection[str]) -> tuple[Question, datet
 
 
 def _words(text: str) -> list[str]:
-    if UNPRINTABLE.search(text):
-        raise WrongArgument("there is a character in it that cannot be seen: type it again")
+    if "\n" in text or UNPRINTABLE.search(text):
+        raise WrongArgument("there is a character in it that cannot be seen, or a line break: type it again")
     try:
         return shlex.split(text)
     except ValueError:

@@ -57,7 +57,7 @@ def outage(error: BaseException) -> str:
     elif isinstance(error, RedisError):
         text = str(redis_failure(error))
     elif isinstance(error, TimeoutError):
-        text = "no answer in time: PostgreSQL or Redis is out of reach, frozen or busy"
+        text = "no answer in time: PostgreSQL, Redis or the way to Telegram is frozen or busy"
     else:
         text = f"PostgreSQL: {failure(error)}"
     return without_secrets(one_line(text))

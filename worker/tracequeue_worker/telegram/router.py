@@ -9,17 +9,18 @@ from aiogram.types import Message
 
 from tracequeue_worker.telegram.access import FromAdmin
 from tracequeue_worker.telegram.answers import send
-from tracequeue_worker.telegram.cost import cost
-from tracequeue_worker.telegram.figures import failed, slow
-from tracequeue_worker.telegram.lag import lag
-from tracequeue_worker.telegram.letters import Ask, ask_first, dlq, leave, retry, show_one
+from tracequeue_worker.telegram.commands.cost import cost
+from tracequeue_worker.telegram.commands.dlq import Ask, ask_first, dlq, leave, retry, show_one
+from tracequeue_worker.telegram.commands.failed import failed
+from tracequeue_worker.telegram.commands.lag import lag
+from tracequeue_worker.telegram.commands.slow import slow
+from tracequeue_worker.telegram.commands.trace import Payloads, payloads, trace
+from tracequeue_worker.telegram.commands.traces import Turn, traces, turn
+from tracequeue_worker.telegram.commands.why import why, why_in_group
 from tracequeue_worker.telegram.lines import line
-from tracequeue_worker.telegram.listing import Turn, traces, turn
 from tracequeue_worker.telegram.menu import COMMANDS, Menus
-from tracequeue_worker.telegram.one_trace import Payloads, payloads, trace
 from tracequeue_worker.telegram.outages import PATIENT, report_outages
 from tracequeue_worker.telegram.shown import heading
-from tracequeue_worker.telegram.why import why, why_in_group
 
 TAPPED = re.compile(r"trace_([0-9a-f]{32})")
 """A trace as lists have it: a command that can be tapped."""

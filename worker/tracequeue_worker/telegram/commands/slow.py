@@ -1,4 +1,4 @@
-"""`/slow` and `/failed`: what took long, and what did not end well."""
+"""`/slow`: what took long, and percentiles by pipeline and by span."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,19 +6,17 @@ from aiogram import Bot
 from aiogram.filters import CommandObject
 from aiogram.types import Message
 
-from tracequeue_worker.read_models import Failure, Statistics
+from tracequeue_worker.read_models import Statistics
 from tracequeue_worker.repo import TraceRepo
 from tracequeue_worker.telegram.answers import send
 from tracequeue_worker.telegram.arguments import recent
-from tracequeue_worker.telegram.lines import Line, code, command, line, mono
-from tracequeue_worker.telegram.shown import clock, counted, heading, mark, people_counted, trace_lines
+from tracequeue_worker.telegram.lines import Line, line, mono
+from tracequeue_worker.telegram.shown import heading, trace_lines
 from tracequeue_worker.trace_tree import duration, shortened
 
 TAKES = ("pipeline", "period")
 SLOWEST = 5
-GROUPS = 10
 NAMES = 20
-PIPELINES = 5
 
 
 async def slow(message: Message, command: CommandObject, bot: Bot, trace_repo: TraceRepo) -> None:
@@ -35,15 +33,6 @@ async def slow(message: Message, command: CommandObject, bot: Bot, trace_repo: T
     await send(bot, message.chat.id, lines, name="slow")
 
 
-async def failed(message: Message, command: CommandObject, bot: Bot, trace_repo: TraceRepo) -> None:
-    question, since = recent(command.args, takes=TAKES)
-    failures = await trace_repo.get_failures(since=since, pipeline=question.pipeline, limit=GROUPS)
-    lines = [heading("Failures (UTC)", question.text)]
-    for failure in failures:
-        lines += _failure(failure)
-    await send(bot, message.chat.id, lines if failures else [*lines, line("no trace failed here")], name="failed")
-
-
 def _percentiles(title: str, found: Sequence[Statistics]) -> Iterator[Line]:
     """A table of the slowest names, which stand at the end: a phone is narrow."""
     if not found:
@@ -56,16 +45,3 @@ def _percentiles(title: str, found: Sequence[Statistics]) -> Iterator[Line]:
         yield mono(f"{times} {one.count:>5} {shortened(one.name)}")
     if len(ordered) > NAMES:
         yield line(f"and {len(ordered) - NAMES} more that are faster")
-
-
-def _failure(failure: Failure) -> Iterator[Line]:
-    people = f" of {people_counted(failure.people)}" if failure.people else ""
-    names = [piece for name in failure.pipelines[:PIPELINES] for piece in (" ", code(name, 40))]
-    more = len(failure.pipelines) - PIPELINES
-    yield line(
-        f"{mark(failure.status)} {counted(failure.count, 'trace')}{people}, last {clock(failure.last_time)}:",
-        *names,
-        f" and {more} more" if more > 0 else "",
-    )
-    yield line(code(failure.error or "without an error", 300))
-    yield line("for example ", command(f"/trace_{failure.trace_id.hex}"))

@@ -10,8 +10,8 @@ from tracequeue_worker.read_models import Trace
 from tracequeue_worker.repo import TraceRepo
 from tracequeue_worker.telegram.access import private_chat
 from tracequeue_worker.telegram.arguments import WrongArgument
+from tracequeue_worker.telegram.commands.trace import show
 from tracequeue_worker.telegram.lines import command, line
-from tracequeue_worker.telegram.one_trace import show
 from tracequeue_worker.telegram.shown import trace_command
 
 LONGEST_RUN = timedelta(hours=6)
@@ -26,7 +26,7 @@ async def why(message: Message, bot: Bot, trace_repo: TraceRepo) -> None:
         raise WrongArgument("/why is a reply: reply with it to a message of mine, and I show the trace that made it")
     if asked.from_user is None or asked.from_user.id != bot.id:
         raise WrongArgument("that message is not mine: reply with /why to one that I sent")
-    found = await _traces_of(trace_repo, asked)
+    found = await _traces_of(trace_repo, bot.id, asked)
     if not found:
         raise WrongArgument(
             "no stored trace says that it sent this message. If it is new, its trace may still run, or wait to be "
@@ -45,14 +45,14 @@ async def why_in_group(message: Message, bot: Bot, trace_repo: TraceRepo) -> Non
         await message.reply("I answer that in private: open a chat with me first.")
 
 
-async def _traces_of(repo: TraceRepo, message: Message) -> list[Trace]:
+async def _traces_of(repo: TraceRepo, bot_id: int, message: Message) -> list[Trace]:
     """The traces that sent or edited the message, newest first: those around its last edit, else around its date."""
     moments = [message.date]
     if message.edit_date is not None:
         moments.insert(0, datetime.fromtimestamp(message.edit_date, UTC))
     for moment in moments:
         since, until = moment - LONGEST_RUN, moment + CLOCK_DIFFERENCE
-        found = await repo.get_traces_of_message(message.chat.id, message.message_id, since=since, until=until)
+        found = await repo.get_traces_of_message(bot_id, message.chat.id, message.message_id, since=since, until=until)
         if found:
             return found
     return []
