@@ -23,6 +23,9 @@ from examples.bot.stand_ins.telegram.server import HOST, PORT
 from examples.bot.stand_ins.telegram.visitor import Unwelcome, Visitor
 
 REPLY = re.compile(r"reply\s+(\d+)\s+(.+)", re.IGNORECASE | re.DOTALL)
+GREETING: Final = """You are {name}. What you type is said to the bot; a number alone presses that button;
+`reply N text` answers message N; Ctrl-C ends it.
+"""
 CHUNK_BYTES: Final = 65_536
 FAILED: Final = 3
 """The exit code where no stand-in can be reached, as elsewhere in this project."""
@@ -78,6 +81,8 @@ async def talk(arguments: argparse.Namespace) -> None:
 async def converse(visitor: Visitor, screen: Screen, arguments: argparse.Namespace) -> None:
     """Line by line."""
     piped = not sys.stdin.isatty()
+    if not piped:
+        sys.stdout.write(GREETING.format(name=arguments.name))
     presses: set[asyncio.Task[bool]] = set()
     await screen.caught_up.wait()
     async for line in lines():

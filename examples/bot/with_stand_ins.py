@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -49,6 +50,7 @@ def _run() -> None:
         asyncio.run(_bot())
         _interrupt_on_sigterm()
         asyncio.run(_drained())
+    _say(f"stopped; the traces are in {DATA_DIR}/")
 
 
 def _interrupt_on_sigterm() -> None:
@@ -67,7 +69,7 @@ def _tracing() -> Iterator[None]:
         environment = environment_of(settings, running)
         os.environ.update(environment)
         DATA_DIR.mkdir(exist_ok=True)
-        with worker_processes(["bot-worker"], environment, DATA_DIR / "bot-worker.log"):
+        with worker_processes([f"bot-worker-{os.getpid()}"], environment, DATA_DIR / "bot-worker.log"):
             _tell_where_traces_go({f"TRACEQUEUE_{field.upper()}": getattr(running, field) for field in missing})
             yield
 
@@ -99,15 +101,18 @@ async def _services() -> AsyncIterator[dict[str, Any]]:
             settings |= {"openrouter_api_key": openrouter.key, "openrouter_base_url": openrouter.url}
         for name in filter(os.environ.get, KEYS):
             _say(f"{name} is in the environment: that service is used itself")
+        if os.environ.get("TELEGRAM_TOKEN") and not os.environ.get("BOT_ADMIN_IDS"):
+            _say("BOT_ADMIN_IDS is not set: there are no admin commands and no alerts")
         yield settings
 
 
 async def _telegram(stack: AsyncExitStack) -> TelegramStandIn:
-    """Where `talk` looks for it, or on a free port."""
+    """Where `talk` looks for it, or on a free port; with a new bot each time, whose messages are counted from 1."""
+    token = f"{int(time.time())}:stand-in"
     try:
-        return await stack.enter_async_context(TelegramStandIn.running(port=PORT))
+        return await stack.enter_async_context(TelegramStandIn.running(port=PORT, token=token))
     except OSError:
-        return await stack.enter_async_context(TelegramStandIn.running())
+        return await stack.enter_async_context(TelegramStandIn.running(token=token))
 
 
 async def _drained() -> None:

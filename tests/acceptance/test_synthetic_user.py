@@ -269,7 +269,7 @@ async def test_an_admin_asks_in_the_chat_why_the_reply_was_slow(bot: BotProcess,
 
     answer = await explained(slow)
     (strategist,) = [one for one in answer.text.splitlines() if "agent:strategist" in one]
-    assert float(re.findall(r"ok  (\d+\.\d+) s", strategist)[0]) >= SLOW
+    assert float(re.findall(r"agent:strategist (\d+\.\d+) s", strategist)[0]) >= SLOW
     assert "llm:claude" in answer.text
     asked = await bob.says("/why")
     assert "llm:claude" not in (await bob.hears(after=asked)).text

@@ -3,15 +3,18 @@
 import json
 
 import pytest
-from aiogram import Bot
-from aiogram.types import BotCommand, BotCommandScopeAllPrivateChats
+from aiogram import Bot, Dispatcher
+from aiogram.types import BotCommand, BotCommandScopeAllPrivateChats, Message
 
 from examples.bot.stand_ins.telegram import Person, TelegramStandIn
 from tests.fixtures.administration import ADMINS, NOT_UNDERSTOOD, administered, asks
 from tests.fixtures.decoded import decoded, ended_row, now, span_row, started_row
 from tests.fixtures.oracle import Site
 from tests.fixtures.polling import eventually
+from tests.fixtures.telegram import polling
 from tracequeue_worker.sinks.postgres import PostgresSink
+from tracequeue_worker.telegram import admin_router
+from tracequeue_worker.telegram.commands import trace
 from tracequeue_worker.telegram.menu import COMMANDS
 
 SECOND = 1_000_000
@@ -119,8 +122,8 @@ async def test_what_a_line_of_the_list_tells(sink: PostgresSink, admin: Person):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("@ada", "a person is a number here"), ("42", "is it a pipeline?"), ("2h 3h", "one is enough"),
-        ("a b", "one is enough"), ("id=99999999999999999999", "a person is a number here"),
+        ("@ada", "a person is a number here"), ("42", "is it a pipeline?"), ("2h 3h", "one of the kind is enough"),
+        ("a b", "one of the kind is enough"), ("id=99999999999999999999", "a person is a number here"),
         ("id=9999999999999999999", "no Telegram id"), ("999999w", "too long ago"), ("0h", "no time at all"),
         ('"open', "quotation mark"), ("a\u202eb", "cannot be seen"), ("x" * 300, "1 to 200 characters"),
     ],
@@ -153,8 +156,8 @@ async def test_a_trace_is_opened_by_a_tap_and_by_its_id(sink: PostgresSink, admi
     await sink.write([decoded(trace, agent, model)])
     by_tap = await asks(admin, f"/trace_{hexadecimal(trace)}")
     assert "❌ support error" in by_tap.text
-    assert "└ agent:trainer  ok  1.50 s  at +0.0 ms\n" in by_tap.text
-    assert "  └ llm:claude  error  1.5 ms  at +12.0 ms  claude-sonnet-4-5  RateLimited: 429" in by_tap.text
+    assert "└ agent:trainer 1.50 s +0.0 ms\n" in by_tap.text
+    assert "  └ llm:claude 1.5 ms +12.0 ms error claude-sonnet-4-5 RateLimited: 429" in by_tap.text
     assert {entity["type"] for entity in by_tap.entities} >= {"pre", "code"}
     assert (await asks(admin, f"/trace {trace.trace_id}")).text == by_tap.text
     assert "hello" not in by_tap.text
@@ -234,9 +237,42 @@ async def test_what_a_trace_says_is_text_whatever_it_is(sink: PostgresSink, admi
         assert {entity["type"] for entity in answer.entities} <= {"bold", "code", "pre"}
 
 
-async def test_admins_are_numbers():
-    from tracequeue_worker.telegram import admin_router
+@pytest.mark.parametrize("nobody", ["42", -1001, 0])
+async def test_admins_are_numbers_of_people(nobody):
+    with pytest.raises(ValueError, match=f"numbers such as 42, not {nobody!r}"):
+        admin_router(admins=[nobody])
 
-    with pytest.raises(TypeError, match="numbers such as 42, not '42'"):
-        admin_router(admins=["42"])  # type: ignore[list-item]
-    assert ADMINS[0] == 42
+
+async def test_commands_that_the_bot_would_take_itself_are_warned_of(
+    telegram: TelegramStandIn, telegram_bot: Bot, site: Site, caplog: pytest.LogCaptureFixture
+):
+    """aiogram asks the dispatcher's own handlers before any router."""
+    dispatcher = Dispatcher()
+    dispatcher.include_router(admin_router(admins=ADMINS))
+
+    @dispatcher.message()
+    async def anything(message: Message) -> None: ...
+
+    async with polling(dispatcher, telegram_bot):
+        await eventually(lambda: "handlers of the dispatcher itself come before the admin commands" in caplog.text)
+
+
+async def test_a_long_trace_is_cut_and_says_so(sink: PostgresSink, admin: Person, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(trace, "MOST_SPANS", 5)
+    stored = ended_row(span_count=8)
+    steps = [span_row(trace_id=stored.trace_id, start_time=stored.start_time + n, span_name=f"s{n}") for n in range(8)]
+    await sink.write([decoded(stored, *steps)])
+    answer = await asks(admin, f"/trace {stored.trace_id}", "These are the first 5 spans")
+    assert ("s4" in answer.text, "s5" in answer.text) == (True, False)
+
+
+async def test_secrets_that_a_producer_did_not_hide_are_not_shown(sink: PostgresSink, admin: Person):
+    secret = "sk-ant-api03-" + "x" * 40
+    stored = ended_row(status="error", success=False, error=f"AuthError: api_key={secret}", span_count=1)
+    step = span_row(
+        trace_id=stored.trace_id, start_time=stored.start_time, span_name="llm", input_data=json.dumps({"key": secret})
+    )
+    await sink.write([decoded(stored, step)])
+    for asked in ("/traces", "/failed", f"/trace {stored.trace_id} io"):
+        answer = await asks(admin, asked, "AuthError")
+        assert secret not in answer.text

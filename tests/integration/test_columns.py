@@ -8,7 +8,7 @@ import pytest
 from tracequeue_worker.sql import statement
 
 STATEMENTS = {
-    "pipeline_spans": ["spans_insert", "digest_spans", "export_spans", "replay_compared_spans"],
+    "pipeline_spans": ["trace_spans", "spans_insert", "digest_spans", "export_spans", "replay_compared_spans"],
     "pipeline_traces": ["traces_merge", "digest_traces", "export_traces", "replay_compared_ends"],
     "pipeline_emitters": ["emitters_merge", "emitters_seen", "emitters_copied"],
 }

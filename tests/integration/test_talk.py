@@ -179,7 +179,7 @@ async def test_without_a_stand_in_the_cure_is_said(telegram: TelegramStandIn) ->
     url = f"http://127.0.0.1:{free_port()}"
     code, out, err = await piped(telegram, "hi", "--url", url)
     assert (code, out) == (3, "")
-    assert err == f"no stand-in for Telegram answers at {url}: start the bot with one first\n"
+    assert err == f"no stand-in for Telegram answers at {url}: start it with `make bot`\n"
 
 
 async def test_a_talk_that_is_interrupted_ends_quietly(telegram: TelegramStandIn) -> None:

@@ -144,10 +144,15 @@ class TraceRepo:
                 return Trace(**_fields(row))
         return None
 
-    async def get_spans_for_trace(self, trace_id: UUID) -> list[Span]:
-        """The spans of a trace in the order in which they started, whether or not the trace itself is stored."""
+    async def get_spans_for_trace(
+        self, trace_id: UUID, *, limit: int | None = None, payloads: bool = True
+    ) -> list[Span]:
+        """The spans of a trace in the order in which they started, whether or not the trace itself is stored.
+
+        The first `limit` of them; without `payloads`, inputs and outputs are None.
+        """
         since, until = await self._bounds(trace_id)
-        rows = await self._fetch(statement("trace_spans"), trace_id, since, until)
+        rows = await self._fetch(statement("trace_spans"), trace_id, since, until, limit, payloads)
         return [Span(**_fields(row)) for row in rows]
 
     async def stats(

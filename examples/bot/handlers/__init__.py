@@ -2,11 +2,13 @@
 
 from aiogram import Router
 
-from examples.bot.handlers import basics, learn, other, support, train
+from examples.bot.handlers import basics, failures, learn, other, support, train
 
 __all__ = ["routers"]
 
 
 def routers() -> list[Router]:
     """In the order in which they are asked. New ones each time: a router belongs to one dispatcher."""
-    return [make() for make in (basics.router, learn.router, train.router, support.router, other.router)]
+    return [
+        make() for make in (basics.router, learn.router, train.router, support.router, other.router, failures.router)
+    ]

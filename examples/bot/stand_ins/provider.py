@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from examples.bot.stand_ins.exchange import Fault, Question, Refused, Reply
 
 HOST = "127.0.0.1"
 SUCCESS = 200
+ORDERED = re.compile(r"(?:^|\s)!([45]\d\d)\b")
 
 
 class ProviderStandIn(ABC):
@@ -77,7 +79,7 @@ class ProviderStandIn(ABC):
             question = await self._understood(request)
         except Refused as refused:
             return self._error(refused.status, str(refused))
-        fault = self._next_fault(question)
+        fault = self._next_fault(question) or _asked_for(question)
         if fault is not None:
             await asyncio.sleep(fault.delay)
             if fault.status != SUCCESS and not (fault.midstream and question.streamed):
@@ -191,6 +193,12 @@ class ProviderStandIn(ABC):
     @abstractmethod
     def _broken(self, reply: Reply, status: int) -> bytes:
         """The error in a stream whose HTTP status has been sent already."""
+
+
+def _asked_for(question: Question) -> Fault | None:
+    """What somebody who talks with a bot may order: `!503` in the text makes every provider answer so."""
+    ordered = ORDERED.search(question.prompt)
+    return None if ordered is None else Fault(int(ordered[1]), 1, None, False, 0)
 
 
 def bearer(request: web.Request) -> str | None:

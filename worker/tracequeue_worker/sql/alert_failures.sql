@@ -29,5 +29,5 @@ SELECT
     ) AS error
 FROM ended
 GROUP BY pipeline_name
-ORDER BY failed DESC, pipeline_name
-LIMIT 50
+ORDER BY count(*) FILTER (WHERE failed) / count(*)::double precision DESC, pipeline_name
+LIMIT 1000

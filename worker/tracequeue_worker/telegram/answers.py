@@ -1,10 +1,11 @@
 """Answers on their way into the chat: as messages, or as a file where they would be too many."""
 
+import asyncio
 from collections.abc import Sequence
 
 from aiogram import Bot
 from aiogram.enums import ParseMode
-from aiogram.exceptions import TelegramBadRequest
+from aiogram.exceptions import AiogramError, TelegramBadRequest, TelegramRetryAfter
 from aiogram.types import BufferedInputFile, CallbackQuery, InlineKeyboardMarkup, LinkPreviewOptions, Message
 
 from tracequeue_worker.telegram.lines import Line, line, messages
@@ -47,6 +48,17 @@ async def edit(bot: Bot, message: Message, lines: Sequence[Line], buttons: Inlin
             raise
         return False
     return True
+
+
+async def tell(bot: Bot, message: Message, lines: Sequence[Line]) -> None:
+    """As `edit`, for what must be read: where the message cannot be edited now, or is gone, a new one says it."""
+    try:
+        await edit(bot, message, lines)
+    except TelegramRetryAfter as error:
+        await asyncio.sleep(error.retry_after)
+        await send(bot, message.chat.id, lines)
+    except AiogramError:
+        await send(bot, message.chat.id, lines)
 
 
 async def acknowledge(press: CallbackQuery, text: str | None = None) -> None:

@@ -16,7 +16,7 @@ DAY = "1d"
 PERSON = re.compile(r"(?:@|id=)(-?\d{1,19})")
 PIPELINE = "pipeline="
 """Before a name that would mean something else."""
-AMBIGUOUS = re.compile(r"failed|@.*|id=.*|pipeline=.*|-?\d.*", re.DOTALL)
+AMBIGUOUS = re.compile(r"failed|@.*|id=.*|pipeline=.*|-?\d.*", re.DOTALL | re.IGNORECASE)
 KINDS: Final = {"pipeline": "a pipeline", "failed": "`failed`", "period": "a period like 2h or 7d", "person": "id=42"}
 
 
@@ -56,7 +56,7 @@ def parsed(text: str | None, *, takes: Collection[str] = KINDS) -> Question:
         if kind not in takes:
             raise WrongArgument(f"{one_line(word)}: this command takes {_either(takes)}")
         if kind in facts:
-            raise WrongArgument(f"{one_line(word)}: that is {KINDS[kind]} too many, one is enough")
+            raise WrongArgument(f"{one_line(word)}: one of the kind is enough: {KINDS[kind]}")
         facts[kind] = value
     return Question(facts.get("pipeline"), "failed" in facts, facts.get("period"), facts.get("person"))
 
@@ -79,10 +79,10 @@ def _words(text: str) -> list[str]:
 
 def _understood(word: str) -> tuple[str, str | int | bool]:
     """Which kind of word it is, and what it says."""
-    if word == "failed":
+    if word.lower() == "failed":
         return "failed", True
-    if is_relative(word):
-        return "period", _checked_period(word)
+    if is_relative(word.lower()):
+        return "period", _checked_period(word.lower())
     if person := PERSON.fullmatch(word):
         return "person", _checked_person(word, int(person[1]))
     name = word.removeprefix(PIPELINE)

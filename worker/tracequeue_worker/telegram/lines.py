@@ -1,11 +1,12 @@
 """The lines of an answer, as Telegram's HTML. Whatever comes from a trace stands in code: there it is no command, no
-mention and no link, however it is written."""
+mention and no link, however it is written; and what looks like a secret is hidden, also where a producer did not."""
 
 from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import groupby
 from typing import NamedTuple
 
+from tracequeue_worker.dead_letters.hidden import without_secrets
 from tracequeue_worker.printable import one_line, printable
 
 MESSAGE_UNITS = 4096
@@ -46,7 +47,7 @@ def line(*words: str | Piece) -> Line:
 
 def mono(text: str) -> Line:
     """A line of a block in which all characters are as wide."""
-    return Line((Piece(printable(text).replace("\n", " ")),), mono=True)
+    return Line((Piece(printable(without_secrets(text)).replace("\n", " ")),), mono=True)
 
 
 def bold(text: str) -> Piece:
@@ -56,7 +57,7 @@ def bold(text: str) -> Piece:
 
 def code(value: object, longest: int = 120) -> Piece:
     """What somebody else wrote: on one line, at most so long, and nothing else than text."""
-    text = one_line(value)
+    text = without_secrets(one_line(value))
     return Piece(text if len(text) <= longest else f"{text[:longest]}…", "code")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final
 
 from aiogram import Bot
-from aiogram.exceptions import TelegramAPIError
+from aiogram.exceptions import AiogramError
 from aiogram.types import (
     BotCommand,
     BotCommandScopeAllPrivateChats,
@@ -66,7 +66,7 @@ class Menus:
             ours = [BotCommand(command=name, description=text) for name, text in COMMANDS.items()]
             kept = [command for command in own if command.command not in COMMANDS][: MOST_COMMANDS - len(ours)]
             await bot.set_my_commands([*kept, *ours], scope=BotCommandScopeChat(chat_id=admin))
-        except TelegramAPIError as error:
+        except (AiogramError, OSError) as error:
             log.warning("admin %s has no menu of the admin commands yet, they work without: %s", admin, one_line(error))
         else:
             self._lacking.discard((bot.id, admin))

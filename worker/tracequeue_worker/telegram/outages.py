@@ -59,7 +59,7 @@ def outage(error: BaseException) -> str:
     elif isinstance(error, TimeoutError):
         text = "no answer in time: PostgreSQL, Redis or the way to Telegram is frozen or busy"
     else:
-        text = f"PostgreSQL: {failure(error)}"
+        text = f"PostgreSQL: {failure(error)}: check TRACEQUEUE_DATABASE_URL"
     return without_secrets(one_line(text))
 
 

@@ -44,12 +44,14 @@ def given(streams: TraceStreams | None) -> TraceStreams:
 
 
 @asynccontextmanager
-async def trace_sources(settings: WorkerSettings) -> AsyncIterator[TraceSources]:
+async def trace_sources(settings: WorkerSettings | None = None) -> AsyncIterator[TraceSources]:
     """Both, from the same settings as the worker's: `dispatcher.workflow_data |= sources._asdict()`.
 
-    It reads under the reader's role. Nothing is connected before a command needs it: a bot starts without its database
-    and its Redis, and the command says what cannot be reached.
+    The settings come from the environment unless they are given. It reads under the reader's role. Nothing is connected
+    before a command needs it: a bot starts without its database and its Redis, and the command says what cannot be
+    reached.
     """
+    settings = settings or WorkerSettings.load()
     pool = await create_pool(settings, role="tracequeue_reader", deadline=STATEMENT_SECONDS, at_once=False)
     try:
         async with command_client(settings.redis_url.get_secret_value()) as client:

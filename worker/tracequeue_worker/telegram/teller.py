@@ -1,4 +1,4 @@
-"""Sends alerts to admin chats: who cannot be reached now is tried again, who refuses is left alone for long."""
+"""Sends alerts to admin chats: who cannot be reached now is tried again, who refuses is asked again after a while."""
 
 import logging
 from collections.abc import Callable
@@ -19,15 +19,15 @@ from aiogram.types import LinkPreviewOptions
 from tracequeue_worker.alerts.watchman import utc_now
 
 SEND_SECONDS: Final = 10
-REFUSED: Final = timedelta(hours=1)
-"""How long a chat that does not want the bot, or does not exist, is left alone."""
+REFUSED: Final = timedelta(minutes=5)
+"""How long a chat that does not want the bot, or does not exist yet, is left alone."""
 REFUSALS: Final = (TelegramForbiddenError, TelegramBadRequest, TelegramNotFound)
 
 log = logging.getLogger(__name__)
 
 
 class Teller:
-    """Sends to chats. What does not arrive is the caller's to send again; who refuses is left alone for long."""
+    """Sends to chats. What does not arrive is the caller's to send again; who refuses is asked again after a while."""
 
     def __init__(self, bot: Bot, clock: Callable[[], datetime] = utc_now) -> None:
         self._bot = bot

@@ -30,7 +30,7 @@ class Visitor:
                 async with http.post(f"/people/{person_id}", json={"name": name}) as response:
                     await answer(response)
             except aiohttp.ClientError as error:
-                raise Unwelcome(f"no stand-in for Telegram answers at {url}: start the bot with one first") from error
+                raise Unwelcome(f"no stand-in for Telegram answers at {url}: start it with `make bot`") from error
             yield cls(http, person_id)
 
     async def news(self, after: int, *, wait: bool = True) -> tuple[int, list[dict[str, Any]]]:

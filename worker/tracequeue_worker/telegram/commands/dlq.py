@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from aiogram import Bot
+from aiogram.filters import CommandObject
 from aiogram.filters.callback_data import CallbackData
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message
 
@@ -11,7 +12,9 @@ from tracequeue_worker.dead_letters.facts import readable
 from tracequeue_worker.dead_letters.hidden import without_secrets
 from tracequeue_worker.dead_letters.reader import DeadLetter, DeadLetters, Group, Selection
 from tracequeue_worker.dead_letters.retry import Campaign, Retry
-from tracequeue_worker.telegram.answers import acknowledge, edit, send
+from tracequeue_worker.telegram.access import private_chat
+from tracequeue_worker.telegram.answers import acknowledge, edit, send, tell
+from tracequeue_worker.telegram.arguments import parsed
 from tracequeue_worker.telegram.lines import Line, bold, code, line, mono
 from tracequeue_worker.telegram.outages import OUTAGES, outage
 from tracequeue_worker.telegram.shown import counted, heading
@@ -28,7 +31,8 @@ class Ask(CallbackData, prefix="tqd"):
     group: str
 
 
-async def dlq(message: Message, bot: Bot, trace_streams: TraceStreams | None = None) -> None:
+async def dlq(message: Message, command: CommandObject, bot: Bot, trace_streams: TraceStreams | None = None) -> None:
+    parsed(command.args, takes=())
     groups = await _letters(given(trace_streams)).groups()
     if not groups:
         await send(bot, message.chat.id, [line("no dead letters")])
@@ -54,7 +58,7 @@ async def show_one(
         newest = letter
     await acknowledge(press, GONE if newest is None else None)
     if newest is not None and press.message is not None:
-        await send(bot, press.message.chat.id, list(_letter_lines(newest)), name=f"dead-letter-{newest.entry_id}")
+        await send(bot, private_chat(press), list(_letter_lines(newest)), name=f"dead-letter-{newest.entry_id}")
 
 
 async def ask_first(
@@ -72,7 +76,7 @@ async def ask_first(
         line("One goes first. The others follow only if it is stored."),
     ]
     row = _row(("retry", "Retry"), ("leave", "Leave"), group=group.id)
-    await send(bot, press.message.chat.id, lines, buttons=InlineKeyboardMarkup(inline_keyboard=[row]))
+    await send(bot, private_chat(press), lines, buttons=InlineKeyboardMarkup(inline_keyboard=[row]))
 
 
 async def retry(press: CallbackQuery, callback_data: Ask, bot: Bot, trace_streams: TraceStreams | None = None) -> None:
@@ -88,7 +92,7 @@ async def retry(press: CallbackQuery, callback_data: Ask, bot: Bot, trace_stream
         await campaign.run(_letters(streams).chosen(Selection(group=callback_data.group)))
     except OUTAGES as error:
         ended = [line("⚠️ ", outage(error)), line("what was not sent is still there: /dlq")]
-    await edit(bot, press.message, [*_outcome(campaign), *ended])
+    await tell(bot, press.message, [*_outcome(campaign), *ended])
 
 
 async def leave(press: CallbackQuery, bot: Bot) -> None:

@@ -3,19 +3,24 @@
 from collections.abc import Iterator, Sequence
 
 from aiogram import Bot
+from aiogram.filters import CommandObject
 from aiogram.types import Message
 
 from tracequeue_worker.backlog import Backlog, read_backlog
 from tracequeue_worker.repo import TraceRepo
 from tracequeue_worker.telegram.answers import send
+from tracequeue_worker.telegram.arguments import parsed
 from tracequeue_worker.telegram.lines import Line, line
 from tracequeue_worker.telegram.outages import OUTAGES, outage
 from tracequeue_worker.telegram.shown import counted, heading
 from tracequeue_worker.telegram.sources import TraceStreams, given
 
 
-async def lag(message: Message, bot: Bot, trace_repo: TraceRepo, trace_streams: TraceStreams | None = None) -> None:
+async def lag(
+    message: Message, command: CommandObject, bot: Bot, trace_repo: TraceRepo, trace_streams: TraceStreams | None = None
+) -> None:
     """Of a database that is away it says so, and still what waits for it."""
+    parsed(command.args, takes=())
     streams = given(trace_streams)
     backlogs = await read_backlog(streams.client, streams.membership)
     try:

@@ -34,14 +34,15 @@ async def slow(message: Message, command: CommandObject, bot: Bot, trace_repo: T
 
 
 def _percentiles(title: str, found: Sequence[Statistics]) -> Iterator[Line]:
-    """A table of the slowest names, which stand at the end: a phone is narrow."""
+    """A table of the slowest names, each above its figures: a phone shows about forty characters."""
     if not found:
         return
     ordered = sorted(found, key=lambda one: -one.p95_ms)
     yield heading(title)
-    yield mono(f"{'p50':>8} {'p95':>8} {'p99':>8} {'count':>5} name")
+    yield mono(f"{'p50':>9} {'p95':>9} {'p99':>9}  count")
     for one in ordered[:NAMES]:
-        times = " ".join(f"{duration(value):>8}" for value in (one.p50_ms, one.p95_ms, one.p99_ms))
-        yield mono(f"{times} {one.count:>5} {shortened(one.name)}")
+        times = " ".join(f"{duration(value):>9}" for value in (one.p50_ms, one.p95_ms, one.p99_ms))
+        yield mono(shortened(one.name))
+        yield mono(f"{times} {one.count:>6}")
     if len(ordered) > NAMES:
         yield line(f"and {len(ordered) - NAMES} more that are faster")

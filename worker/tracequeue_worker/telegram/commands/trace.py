@@ -1,5 +1,6 @@
 """`/trace`: one trace as a tree with timings, errors and models; with `io` also what went in and came out."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMar
 from tracequeue_worker.printable import one_line
 from tracequeue_worker.read_models import Span, Trace
 from tracequeue_worker.repo import TraceRepo
+from tracequeue_worker.telegram.access import private_chat
 from tracequeue_worker.telegram.answers import acknowledge, send
 from tracequeue_worker.telegram.arguments import WrongArgument
 from tracequeue_worker.telegram.lines import Line, code, line, mono
@@ -19,6 +21,8 @@ from tracequeue_worker.trace_tree import duration, origin_of, trace_text
 
 PAYLOADS = "io"
 LONGEST_ERROR = 1000
+MOST_SPANS = 2_000
+"""Beyond, nobody reads it on a phone."""
 
 
 class Payloads(CallbackData, prefix="tqio"):
@@ -33,28 +37,36 @@ async def trace(message: Message, command: CommandObject, bot: Bot, trace_repo: 
     with_payloads = PAYLOADS in words[1:]
     wrong = [word for word in words[1:] if word != PAYLOADS]
     if not words or wrong:
-        raise WrongArgument(f"the id of a trace, and perhaps {PAYLOADS}: /trace 019b76da-a800-7000-8000-000000000001")
+        raise WrongArgument(f"give me the id of a trace, and perhaps {PAYLOADS}; /traces lists some")
     await show(bot, message.chat.id, trace_repo, _trace_id(words[0]), with_payloads=with_payloads)
 
 
 async def payloads(press: CallbackQuery, callback_data: Payloads, bot: Bot, trace_repo: TraceRepo) -> None:
     await acknowledge(press)
     if press.message is not None:
-        await show(bot, press.message.chat.id, trace_repo, callback_data.trace_id, with_payloads=True)
+        await show(bot, private_chat(press), trace_repo, callback_data.trace_id, with_payloads=True)
 
 
 async def show(
     bot: Bot, chat_id: int, repo: TraceRepo, trace_id: UUID, *, with_payloads: bool = False, above: Sequence[Line] = ()
 ) -> None:
     """Send the trace, below some lines; or that it is not stored."""
-    found, spans = await repo.get_trace(trace_id), await repo.get_spans_for_trace(trace_id)
+    found = await repo.get_trace(trace_id)
+    spans = await repo.get_spans_for_trace(trace_id, limit=MOST_SPANS, payloads=with_payloads)
     if found is None:
         arrived = f", but {counted(len(spans), 'span')} of it" if spans else ""
-        await send(bot, chat_id, [line(f"trace {trace_id} is not stored{arrived}: /lag shows what waits to be")])
+        await send(bot, chat_id, [line(f"trace {trace_id} is not stored{arrived}: /lag shows what still waits")])
         return
-    lines = [*above, *_heading(found), *map(mono, trace_text(found, spans, with_payloads=with_payloads))]
-    buttons = None if with_payloads or not _has_payloads(spans) else _payloads_button(trace_id)
-    await send(bot, chat_id, lines, buttons=buttons, name=f"trace-{trace_id}")
+    tree = await asyncio.to_thread(_tree, found, spans, with_payloads)  # the bot goes on meanwhile
+    buttons = None if with_payloads or not spans else _payloads_button(trace_id)
+    await send(bot, chat_id, [*above, *_heading(found), *tree], buttons=buttons, name=f"trace-{trace_id}")
+
+
+def _tree(found: Trace, spans: Sequence[Span], with_payloads: bool) -> list[Line]:
+    lines = [mono(text) for text in trace_text(found, spans, with_payloads=with_payloads)]
+    if len(spans) == MOST_SPANS:
+        lines.append(line(f"These are the first {MOST_SPANS:,} spans: `tracequeue trace` on a terminal has all"))
+    return lines
 
 
 def _trace_id(word: str) -> UUID:
@@ -76,10 +88,6 @@ def _heading(trace: Trace) -> Iterator[Line]:
         yield line(trace.completeness, *(": ", code(trace.missing, LONGEST_ERROR)) if trace.missing else ())
     if trace.error:
         yield line(code(trace.error, LONGEST_ERROR))
-
-
-def _has_payloads(spans: Sequence[Span]) -> bool:
-    return any(span.input_data is not None or span.output_data is not None for span in spans)
 
 
 def _payloads_button(trace_id: UUID) -> InlineKeyboardMarkup:

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 from aiogram import Bot
-from aiogram.exceptions import TelegramBadRequest, TelegramForbiddenError
 from aiogram.types import Message
 
 from tracequeue_worker.read_models import Trace
@@ -35,14 +34,6 @@ async def why(message: Message, bot: Bot, trace_repo: TraceRepo) -> None:
         )
     others = [line("it also worked on this message: ", command(trace_command(one))) for one in found[1:]]
     await show(bot, private_chat(message), trace_repo, found[0].trace_id, above=others)
-
-
-async def why_in_group(message: Message, bot: Bot, trace_repo: TraceRepo) -> None:
-    """The same where others read along."""
-    try:
-        await why(message, bot, trace_repo)
-    except (TelegramForbiddenError, TelegramBadRequest):
-        await message.reply("I answer that in private: open a chat with me first.")
 
 
 async def _traces_of(repo: TraceRepo, bot_id: int, message: Message) -> list[Trace]:
