@@ -145,6 +145,9 @@ async def test_a_shutdown_in_the_midst_of_a_pipeline_loses_nothing(
         bot.terminate()
         assert await bot.ended() == 0
         assert "swimming" in (await ada.hears()).text
+        log = bot.log.read_text()
+        assert "Traceback" not in log
+        assert bot.telegram.token not in log
     await site.drain()
     trace, spans = await stored(repo, "learn")
     assert (trace.state, len(spans)) == ("ok", 5)

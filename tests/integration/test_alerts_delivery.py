@@ -65,7 +65,7 @@ async def test_an_admin_who_blocked_the_bot_keeps_it_from_nobody_and_is_told_lat
     await bob.unblocks_bot()
     await alerting.letters(1)
     (said,) = await alerting.looks(31, of=bob)
-    assert said.startswith("🔴 New dead letters, for 1 h\nschema: 4,")
+    assert said.startswith("🔴 New dead letters, for 30 min\nschema: 4,")
     assert len(alerting.ada.chat) == 1
 
 

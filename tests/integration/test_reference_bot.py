@@ -97,32 +97,6 @@ async def test_after_a_restart_a_button_says_that_its_question_is_forgotten(site
             assert await ada.presses("Answer again") == support.FORGOTTEN
 
 
-async def test_people_at_once_do_not_mix(bot: RunningBot, repo: TraceRepo) -> None:
-    topics = {42: "swimming", 43: "chess", 44: "Esperanto"}
-    people = {number: bot.person(number, f"P{number}") for number in topics}
-    await asyncio.gather(*(people[number].says(f"/learn {topic}") for number, topic in topics.items()))
-    for number, topic in topics.items():
-        trace, spans = await stored(repo, "learn", number)
-        assert {(span.input_data or {})["task"]["text"] for span in spans if span.kind == "agent"} == {topic}
-        assert all(topic in (span.input_data or {})["prompt"] for span in spans if span.kind == "llm")
-        assert (len(spans), trace.session_id) == (5, str(number))
-        assert topic in (await people[number].hears(topic)).text
-    await people[43].says("Who won?")
-    _, spans = await stored(repo, "support", 43)
-    assert named(spans, "agent:memory").output_data == "- chess"
-
-
-async def test_another_provider_answers_when_one_is_unavailable(bot: RunningBot, repo: TraceRepo) -> None:
-    bot.claude.fail(UNAVAILABLE, times=2)
-    ada = bot.person(42, "Ada")
-    await ada.says("/learn swimming")
-    await ada.hears("swimming")
-    trace, spans = await stored(repo, "learn")
-    calls = [(span.span_name, span.success) for span in spans if span.kind == "llm"]
-    assert (trace.success, sorted(calls)) == (True, 2 * [("llm:claude", False)] + 2 * [("llm:openrouter", True)])
-    assert APOLOGY not in shown(ada)
-
-
 async def test_a_failed_pipeline_is_recorded_and_apologised_for(bot: RunningBot, repo: TraceRepo) -> None:
     bot.claude.fail(UNAVAILABLE, times=1)
     bot.openrouter.fail(503, times=1)
@@ -210,25 +184,6 @@ async def test_an_admin_asks_in_the_chat_why_an_answer_and_an_apology_came_about
             assert error in reply.text
         await bob.says("/traces")
         await bob.hears(other.UNKNOWN)
-
-
-async def test_sigterm_in_the_midst_of_a_pipeline_loses_neither_the_answer_nor_the_trace(
-    site: Site, repo: TraceRepo
-) -> None:
-    async with bot_process(site) as bot:
-        bot.claude.fail(200, delay=1)
-        ada = bot.person(42, "Ada")
-        await ada.says("/learn swimming")
-        await eventually(lambda: bot.claude.calls)
-        bot.terminate()
-        assert await bot.ended() == 0
-        assert "swimming" in (await ada.hears()).text
-        log = bot.log.read_text()
-        assert "Traceback" not in log
-        assert bot.telegram.token not in log
-    await site.drain()
-    trace, spans = await stored(repo, "learn")
-    assert (trace.state, len(spans)) == ("ok", 5)
 
 
 async def test_who_waits_too_long_at_the_end_is_told_and_the_trace_is_cancelled(site: Site, repo: TraceRepo) -> None:

@@ -9,6 +9,5 @@ __all__ = ["routers"]
 
 def routers() -> list[Router]:
     """In the order in which they are asked. New ones each time: a router belongs to one dispatcher."""
-    return [
-        make() for make in (basics.router, learn.router, train.router, support.router, other.router, failures.router)
-    ]
+    kinds = (basics, learn, train, support, other, failures)
+    return [kind.router() for kind in kinds]
