@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 from tests.fixtures.alerting import HOUR, MINUTE, Alerting
-from tests.fixtures.decoded import started_row
+from tests.fixtures.decoded import ended_row, started_row
 from tracequeue.keys import events_key
 from tracequeue_worker.alerts.rules import AlertRules
 from tracequeue_worker.rows import microseconds
@@ -118,6 +118,34 @@ async def test_what_waits_in_the_stream_is_not_stale_as_far_as_anybody_knows(ale
     await waits(alerting, 11 * MINUTE)
     (said,) = await alerting.looks(3, after=HOUR)
     assert "stale" not in said
+
+
+async def test_a_pipeline_is_not_well_again_because_nothing_is_stored_any_more(alerting: Alerting) -> None:
+    await alerting.ends("learn", errors=[TIMEOUT] * 5)
+    assert len(await alerting.looks()) == 1
+    await waits(alerting, 11 * MINUTE)
+    said = await alerting.looks(30)
+    assert [text.split("\n")[0] for text in said] == ["🔴 Traces are not being stored"]
+    await alerting.redis.delete(events_key(alerting.settings.prefix, 0))
+    assert any("Over" in text and "learn fails" in text for text in await alerting.looks(10))
+
+
+async def test_a_long_trace_that_ended_a_minute_ago_is_no_silence(alerting: Alerting) -> None:
+    """It began before the others, which were short."""
+    await alerting.process(AlertRules(stale={"learn": HOUR}))
+    await alerting.ends("learn", ok=6, ago=3 * HOUR)
+    moment = microseconds(alerting.now)
+    begun = moment - 4 * 3_600_000_000
+    await alerting.store(ended_row(pipeline_name="learn", start_time=begun, end_time=moment - 60_000_000))
+    assert await alerting.looks(3) == []
+
+
+async def test_a_pipeline_that_always_fails_is_told_among_many_that_fail_seldom(alerting: Alerting) -> None:
+    for number in range(60):
+        await alerting.ends(f"busy {number}", ok=94, errors=[TIMEOUT] * 6)
+    await alerting.ends("payments", errors=[TIMEOUT] * 5)
+    (said,) = await alerting.looks()
+    assert "payments fails" in said
 
 
 async def test_new_dead_letters_are_one_message_by_reason(alerting: Alerting) -> None:

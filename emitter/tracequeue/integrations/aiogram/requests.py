@@ -30,7 +30,8 @@ class Requests(BaseRequestMiddleware):
             _note(bot, method, response)
             return response
         with span(f"telegram:{method.__api_method__}", kind="client") as call:
-            call.set_input(method.model_dump(exclude_none=True, exclude_defaults=True, warnings=False))
+            if isinstance(call, Span) and call.trace.captures_payload:
+                call.set_input(method.model_dump(exclude_none=True, exclude_defaults=True, warnings=False))
             response = await make_request(bot, method)
             call.set_output(_note(bot, method, response))
         return response

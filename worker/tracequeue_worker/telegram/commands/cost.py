@@ -54,20 +54,14 @@ class Sum:
 
 async def cost(message: Message, command: CommandObject, bot: Bot, trace_repo: TraceRepo) -> None:
     question, since = recent(command.args, takes=("period",))
-    usages = await _usage(trace_repo, since, datetime.now(UTC))
-    found = await asyncio.to_thread(priced, usages)
-    lines = [heading("Cost of language models", question.text)]
-    await send(bot, message.chat.id, [*lines, *_lines(found)], name="cost")
-
-
-async def _usage(repo: TraceRepo, since: datetime, until: datetime) -> list[TokenUsage]:
-    """In groups that can be priced: seldom a price changes meanwhile, and only then it is asked more finely."""
-    sizes = size_limits()
-    usages = await repo.get_token_usage(since=since, until=until, sizes=sizes)
+    until, sizes = datetime.now(UTC), size_limits()
+    usages = await trace_repo.get_token_usage(since=since, until=until, sizes=sizes)
+    # Seldom a price changes meanwhile, and only then it is asked more finely.
     moments = await asyncio.to_thread(price_changes, usages, since, until)
-    if not moments:
-        return usages
-    return await repo.get_token_usage(since=since, until=until, sizes=sizes, moments=moments)
+    if moments:
+        usages = await trace_repo.get_token_usage(since=since, until=until, sizes=sizes, moments=moments)
+    lines = await asyncio.to_thread(lambda: list(_lines(priced(usages, moments))))  # the bot goes on meanwhile
+    await send(bot, message.chat.id, [heading("Cost of language models", question.text), *lines], name="cost")
 
 
 def _lines(found: Sequence[Priced]) -> Iterator[Line]:
