@@ -9,7 +9,7 @@ from aiogram.exceptions import AiogramError, TelegramBadRequest, TelegramRetryAf
 from aiogram.types import InaccessibleMessage, InlineKeyboardMarkup, Message
 
 from examples.bot.delivery import patiently
-from examples.bot.pieces import beginning, pieces
+from examples.bot.long_texts import beginning, pieces
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from aiogram.exceptions import AiogramError
 from aiogram.filters.callback_data import CallbackData
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message
 
-from examples.bot.handlers.wanted import LONGEST_QUESTION, objection
+from examples.bot.handlers.limits import LONGEST_QUESTION, objection
 from examples.bot.pipelines.runner import PipelineRunner
 from examples.bot.progress import ProgressUpdater
 from examples.bot.questions import Questions

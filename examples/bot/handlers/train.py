@@ -4,7 +4,7 @@ from aiogram import Router
 from aiogram.filters import Command, CommandObject
 from aiogram.types import Message
 
-from examples.bot.handlers.wanted import topic_objection
+from examples.bot.handlers.limits import topic_objection
 from examples.bot.pipelines.runner import PipelineRunner
 from examples.bot.progress import ProgressUpdater
 from examples.bot.users import User

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from examples.bot.pieces import beginning, pieces
+from examples.bot.long_texts import beginning, pieces
 
 
 @pytest.mark.parametrize(
