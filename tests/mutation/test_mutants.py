@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-COPIED = ("emitter", "worker", "migrations", "tests", "pyproject.toml", "README.md")
+COPIED = ("emitter", "worker", "examples", "migrations", "tests", "pyproject.toml", "README.md")
 TESTS_FAILED = 1
 """Pytest's exit code; another one would mean that it could not run them."""
 
