@@ -1,6 +1,7 @@
 # Every target sets up what it needs. The machine brings Python 3.11 or later, pip and make, nothing else.
 
 VENV ?= .venv
+PEERS ?= .venv-peers
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SUITABLE := import sys; sys.exit(sys.version_info < (3, 11))
@@ -16,10 +17,10 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up bot test check soak bench clean
+.PHONY: help install demo up bot test check soak bench bench-peers clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## the virtual environment, again when pyproject.toml or constraints.txt changed
 
@@ -44,11 +45,15 @@ check: $(INSTALLED) ## lint, format, types, import boundaries
 soak: $(INSTALLED) ## bots and workers under random faults, then the account: make soak ARGS="--seconds 600 --seed 7"
 	@$(BIN)/python -m tests.soak $(ARGS)
 
-bench: $(INSTALLED) ## the benchmarks, against the budgets
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: $(INSTALLED) ## the benchmarks, against the budgets; with the peers where `make bench-peers` brought them
+	@$$(test -x $(PEERS)/bin/python && echo $(PEERS) || echo $(VENV))/bin/python -m benchmarks $(ARGS)
+
+bench-peers: $(INSTALLED) ## what the benchmarks compare with, in an environment of its own
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[all]' psutil opentelemetry-sdk -c constraints.txt
 
 clean: ## remove the virtual environment and the caches; .tracequeue/ holds your traces and stays
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt

@@ -1,21 +1,33 @@
 """All benchmarks, or those named: `python -m benchmarks [NAME ...]`. Figures compare within one run only."""
 
-import platform
 import sys
 from importlib import import_module
 
-NAMES = ("hot_path", "encoder", "drain", "replay")
+from benchmarks.results import keep, machine, table
+
+NAMES = ("hot_path", "bot_cpu", "stall", "drain", "redis_memory", "latency", "worker_memory")
+BY_HAND = ("encoder", "replay")
+"""These print figures of their own, without a budget."""
 
 
 def main() -> None:
     chosen = sys.argv[1:] or NAMES
-    unknown = set(chosen) - set(NAMES)
+    unknown = set(chosen) - {*NAMES, *BY_HAND}
     if unknown:
-        sys.exit(f"no benchmark named {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    print(f"{platform.python_implementation()} {platform.python_version()}, {platform.platform()}")
+        sys.exit(f"no benchmark named {', '.join(sorted(unknown))}; there are {', '.join(NAMES + BY_HAND)}")
+    about, figures = machine(), []
+    print(f"{about['python']}, {about['system']}, {about['cores']} cores, load {about['load_before']}")
     for name in chosen:
-        print(f"\n== {name}")
-        import_module(f"benchmarks.{name}").main()
+        print(f"\n== {name}", flush=True)
+        program = import_module(f"benchmarks.{name}")
+        if name in BY_HAND:
+            program.main()
+        else:
+            figures += program.measure()
+    if figures:
+        print(f"\n{table(figures)}")
+    if set(chosen) == set(NAMES):
+        print(f"\nkept in {keep(figures, about)}")
 
 
 if __name__ == "__main__":

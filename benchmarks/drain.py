@@ -9,7 +9,7 @@ import resource
 import tempfile
 from pathlib import Path
 from statistics import median
-from time import perf_counter, time_ns
+from time import perf_counter
 from uuid import uuid4
 
 import asyncpg
@@ -17,36 +17,27 @@ import orjson
 from pydantic import SecretStr
 from redis import Redis
 
+from benchmarks.budgets import Figure
+from benchmarks.workload import span
 from tracequeue.frame import pack
-from tracequeue.ids import new_span_id, new_trace_id
+from tracequeue.ids import new_trace_id
 from tracequeue.keys import events_key
 from tracequeue_worker import migrate, service
 from tracequeue_worker.embedded import servers
 from tracequeue_worker.settings import WorkerSettings
 
 SPANS, FRAME, ROUNDS = 100_000, 256, 3
-WORDS = ["rest", "plan", "tomorrow", "short", "run", "then", "after", "that", "look", "what", "answers", "say", "why"]
 
 
-def span(chance: random.Random, trace_id: str) -> dict[str, object]:
-    start = time_ns() // 1000
-    return {
-        "type": "span", "trace_id": trace_id, "span_id": new_span_id().decode(), "span_name": "agent:trainer",
-        "kind": "agent", "start_time": start, "end_time": start + 1500, "duration_ms": 1.5, "status": "ok",
-        "success": True, "input_data": {"text": " ".join(chance.choices(WORDS, k=40)), "user": "alice"},
-        "output_data": {"plan": " ".join(chance.choices(WORDS, k=70))},
-    }  # fmt: skip
-
-
-def fill(redis: Redis, prefix: str) -> None:
+def fill(redis: Redis, prefix: str, spans: int = SPANS) -> None:
     """Frames as a bot would send them, ten spans a trace."""
     chance, emitter = random.Random(1), uuid4().hex
     trace_id, lines, seq = "", [], 0
-    for number in range(SPANS):
+    for number in range(spans):
         if number % 10 == 0:
             trace_id = str(new_trace_id())
         lines.append(orjson.dumps(span(chance, trace_id)))
-        if len(lines) == FRAME or number == SPANS - 1:
+        if len(lines) == FRAME or number == spans - 1:
             seq += 1
             account = orjson.dumps({"emitted": number + 1})
             fields = pack(b"\n".join(lines), len(lines), emitter_id=emitter, seq=seq, account=account, meta=b"{}")
@@ -72,7 +63,7 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def main() -> None:
+def measure() -> list[Figure]:
     drains, copies, costs = [], [], []
     with tempfile.TemporaryDirectory() as folder, servers(WorkerSettings.load(), Path(folder)) as running:
         asyncio.run(migrate.migrate(running.database_url))
@@ -92,12 +83,12 @@ def main() -> None:
             assert report.rows == SPANS
             copies.append(SPANS / asyncio.run(copy_again(running.database_url)))
     ratios = [drain / copy for drain, copy in zip(drains, copies, strict=True)]
-    print(f"one worker, {SPANS} spans in frames of {FRAME}, {ROUNDS} rounds in turn with plain COPY, medians")
-    print(
-        f"  drain {median(drains):10,.0f} spans/s    COPY {median(copies):10,.0f} rows/s    ratio {median(ratios):.2f}"
-    )
-    print(f"  worker CPU {median(costs):.1f} us a span")
+    print(f"one worker, {SPANS} spans in frames of {FRAME}, {ROUNDS} rounds in turn with plain COPY")
+    return [
+        Figure("drain", ratios, f"{median(drains):,.0f} spans/s against {median(copies):,.0f} rows/s"),
+        Figure("worker", costs, "drain of a full stream"),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    measure()

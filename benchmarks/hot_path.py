@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from benchmarks.budgets import Figure
 from tracequeue import TraceContext, traced_span
 from tracequeue import collector as process
 from tracequeue.collector import TraceCollector
@@ -73,7 +74,7 @@ async def inside(step: Step) -> float:
         return await time_of(step)
 
 
-async def measure() -> dict[str, list[float]]:
+async def measured() -> dict[str, list[float]]:
     process.use(Draining(EmitterSettings()))
     traced = traced_span("agent:trainer")(bare)
     other = opentelemetry_step()
@@ -88,12 +89,26 @@ async def measure() -> dict[str, list[float]]:
     return times
 
 
-def main() -> None:
+def measure() -> list[Figure]:
+    """Against what is above the bare call in the same round."""
+    times = asyncio.run(measured())
     print(f"caller's thread, microseconds per call: median (quartiles) of {ROUNDS} rounds of {CALLS}")
-    for name, rounds in asyncio.run(measure()).items():
+    for name, rounds in times.items():
         low, _, high = quantiles(rounds, n=4)
         print(f"  {name:20} {median(rounds):8.2f}  ({low:.2f} - {high:.2f})")
+    above = {
+        name: [one - bare for one, bare in zip(rounds, times["bare call"], strict=True)]
+        for name, rounds in times.items()
+    }
+    figures = [Figure("outside", above["outside a trace"], "median of alternating rounds")]
+    if other := above.get("OpenTelemetry span"):
+        ours = above["recorded span"]
+        ratios = [mine / theirs for mine, theirs in zip(ours, other, strict=True)]
+        figures.append(Figure("span", ratios, f"{median(ours):.1f} us against {median(other):.1f} us"))
+    else:
+        print("  the SDK of OpenTelemetry is not installed: `make bench-peers` brings it")
+    return figures
 
 
 if __name__ == "__main__":
-    main()
+    measure()

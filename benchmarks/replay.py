@@ -27,7 +27,8 @@ import orjson
 import psutil
 from redis import Redis
 
-from benchmarks.drain import FRAME, span
+from benchmarks.drain import FRAME
+from benchmarks.workload import span
 from tracequeue.frame import pack
 from tracequeue.ids import new_trace_id
 from tracequeue.keys import events_key
