@@ -27,7 +27,7 @@ def main() -> None:
     if figures:
         print(f"\n{table(figures)}")
     if set(chosen) == set(NAMES):
-        print(f"\nkept in {keep(figures, about)}")
+        print(f"\nkept in benchmarks/results/{keep(figures, about).name}")
 
 
 if __name__ == "__main__":
