@@ -5,7 +5,7 @@ from weakref import WeakKeyDictionary
 
 from aiogram import Dispatcher, Router
 
-from tracequeue.collector import TraceCollector, init_collector
+from tracequeue.collector import TraceCollector, get_collector, init_collector
 from tracequeue.integrations.aiogram.updates import Updates
 
 
@@ -38,7 +38,10 @@ class Lifecycle:
         routers = self._dispatcher.sub_routers
         routers.append(routers.pop(routers.index(self._last)))
         if self._collector.stopped:
-            self._collector = init_collector(self._collector.settings)
+            newer = get_collector()
+            if newer is None or newer.stopped:
+                newer = init_collector(self._collector.settings)
+            self._collector = newer
         self._dispatchers[self._collector] = self._dispatchers.get(self._collector, 0) + 1
         await self._collector.start()
         self._updates.watch_bots(started_with.get("bots") or filter(None, [started_with.get("bot")]))
