@@ -243,6 +243,13 @@ async def test_admins_are_numbers_of_people(nobody):
         admin_router(admins=[nobody])
 
 
+async def test_a_dispatcher_that_is_started_by_hand_starts():
+    """As behind a webhook of one's own: with nothing that the start could be told."""
+    dispatcher = Dispatcher()
+    dispatcher.include_router(admin_router(admins=ADMINS))
+    await dispatcher.emit_startup()
+
+
 async def test_commands_that_the_bot_would_take_itself_are_warned_of(
     telegram: TelegramStandIn, telegram_bot: Bot, site: Site, caplog: pytest.LogCaptureFixture
 ):

@@ -42,9 +42,9 @@ class Menus:
         self._lacking: set[tuple[int, int]] = set()
         """Bot and admin."""
 
-    async def publish(self, bot: Bot, bots: Sequence[Bot] = ()) -> None:
+    async def publish(self, bot: Bot | None = None, bots: Sequence[Bot] = ()) -> None:
         """Never fails: the bot starts without a menu all the same."""
-        for one in bots or (bot,):
+        for one in bots or filter(None, [bot]):
             self._lacking |= {(one.id, admin) for admin in self._admins}
             for admin in self._admins:
                 await self._publish_to(one, admin)

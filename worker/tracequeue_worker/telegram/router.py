@@ -49,8 +49,8 @@ def admin_router(*, admins: Collection[int]) -> Router:
     return router
 
 
-async def _warn_of_others(dispatcher: Dispatcher) -> None:
-    if dispatcher.message.handlers:
+async def _warn_of_others(dispatcher: Dispatcher | None = None) -> None:
+    if dispatcher is not None and dispatcher.message.handlers:
         log.warning("handlers of the dispatcher itself come before the admin commands and may take them: use a Router")
 
 
