@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, cast
 
 from tracequeue.arguments import Arguments
-from tracequeue.current import current, leave
+from tracequeue.current import current
 from tracequeue.generators import around_async_generator, around_generator
 from tracequeue.site import Site
 from tracequeue.span import open_call
@@ -74,12 +74,11 @@ def _around_call(function: Callable[..., Any], site: Site, arguments: Arguments)
             span.close(error)
             raise
         else:
-            if site.capture_output:
-                span.set_output(result)
-            span.close()
+            span.finish(result)
             return result
         finally:
-            leave(span, scope)
+            if current.get() is span:  # see `leave`
+                current.set(scope)
 
     return traced
 
@@ -98,11 +97,10 @@ def _around_coroutine(function: Callable[..., Any], site: Site, arguments: Argum
             span.close(error)
             raise
         else:
-            if site.capture_output:
-                span.set_output(result)
-            span.close()
+            span.finish(result)
             return result
         finally:
-            leave(span, scope)
+            if current.get() is span:  # see `leave`
+                current.set(scope)
 
     return traced

@@ -27,18 +27,18 @@ class Recorder(Protocol):
 
 
 class Trace:
-    """A trace that is being recorded. As a scope it is the parent of root spans.
+    """A trace that is being recorded. As a scope it is the parent of root spans, which have none to name.
 
     All times derive from one wall-clock anchor plus a monotonic difference, so no span runs backwards.
     """
 
     __slots__ = (
-        "anchor_ns", "buffer", "captures_details", "captures_payload", "dropped", "emitted", "head", "last_error",
-        "max_value_bytes", "metadata", "monotonic", "new_span_id", "reported", "start_time", "trace_id",
+        "anchor_ns", "buffer", "captures_details", "captures_payload", "dropped", "emitted", "epoch_ns", "head",
+        "last_error", "max_value_bytes", "metadata", "monotonic", "new_span_id", "reported", "start_time", "trace_id",
     )  # fmt: skip
 
     recording = True
-    span_id: bytes | None = None
+    span_id = b""
 
     def __init__(self, recorder: Recorder, trace_id: UUID, metadata: dict[str, object]) -> None:
         settings = recorder.settings
@@ -57,6 +57,7 @@ class Trace:
         self.reported: BaseException | None = None
         self.anchor_ns = self.monotonic()
         self.start_time = recorder.clock.wall() // 1000
+        self.epoch_ns = self.start_time * 1000 - self.anchor_ns
 
     @property
     def trace(self) -> "Trace":
@@ -69,7 +70,7 @@ class Trace:
 
     def microseconds(self, moment_ns: int) -> int:
         """A moment of the monotonic clock as microseconds since the epoch."""
-        return self.start_time + (moment_ns - self.anchor_ns) // 1000
+        return (moment_ns + self.epoch_ns) // 1000
 
     def hand_over(self, line: Callable[[], bytes], vital: bool = False) -> None:
         """Make an event's line and append it to the buffer, whatever happens. A vital one is the last to be lost."""

@@ -6,13 +6,13 @@ This is the bot's hot path: measured by benchmarks/encoder.py.
 from math import isfinite
 from typing import Any, Final
 
-import orjson
+from orjson import dumps
 from pydantic import BaseModel
 
 from tracequeue.encoding.bounded import write_bounded
 from tracequeue.encoding.natural import Elements, Members, Unreadable, attributes, field_names, natural
 from tracequeue.encoding.notes import Notes
-from tracequeue.encoding.plain import LEAVES, first_look
+from tracequeue.encoding.plain import BACKSLASH, ESCAPED_NUL, LEAVES, look_inside
 
 UNREADABLE: Final = b'"[unreadable]"'
 MAX_OPTIMISTIC_ITEMS: Final = 1_000
@@ -26,15 +26,9 @@ def encode(value: object, max_bytes: int, path: str, notes: Notes) -> bytes:
     Raises nothing but `KeyboardInterrupt`.
     """
     try:
-        flat = first_look(value, max_bytes)
-        if flat is not None:
-            data = orjson.dumps(value, _default)
-            if (
-                len(data) <= max_bytes
-                and (b"\\" not in data or b"\\u0000" not in data)
-                and (flat or b"null" not in data or not _has_non_finite(value, len(data)))
-            ):
-                return data
+        data = _at_once(value, max_bytes)
+        if data is not None:
+            return data
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # what orjson cannot write, and whatever foreign code raises meanwhile
@@ -45,6 +39,25 @@ def encode(value: object, max_bytes: int, path: str, notes: Notes) -> bytes:
     except RecursionError:  # the bot's stack has no room for one more call
         notes[path] = {"replaced": "RecursionError"}
         return UNREADABLE
+
+
+def _at_once(value: Any, max_bytes: int) -> bytes | None:
+    """The JSON of one orjson call, where it needs no change. None for what is larger than allowed, or odd."""
+    plain = True
+    for item in value.values() if type(value) is dict and len(value) <= max_bytes else (value,):
+        kind = type(item)
+        if kind is str:
+            if len(item) > max_bytes:
+                return None
+        elif kind not in LEAVES:
+            look = look_inside(item, max_bytes)
+            if look is None:
+                return None
+            plain = plain and look
+    data = dumps(value, _default)
+    if len(data) > max_bytes or (BACKSLASH in data and data.find(ESCAPED_NUL) >= 0):
+        return None
+    return data if plain or data.find(b"null") < 0 or not _has_non_finite(value, len(data)) else None
 
 
 def encode_bounded(value: object, max_bytes: int, path: str, notes: Notes) -> bytes:
