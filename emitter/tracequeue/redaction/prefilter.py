@@ -1,52 +1,46 @@
 """Which lines of a frame may hold a secret, found without parsing them.
 
-Measured on spans of 1.1 KB with 24 keys: looking for every literal takes 13 us a span, this 4.5, and a line of JSON
-2 to parse. Keys: only the ends of all keys are collected, and the few distinct ones looked at. Forms: the literals
-are looked for in a sketch of the frame, its text without the common characters, a tenth of its size. Where a literal
-stands in a text, its sketch stands in the sketch of the text.
+The patterns are pydantic's, which are Rust's: it looks for all their literals at once. A span of 1 KB takes 0.3 us,
+where one `literal in body` after the other took 8, and where Python's `re` would take 20 (decision 0015).
 """
 
-from operator import itemgetter
 from typing import Final
 
-from tracequeue.redaction.secrets import FORM_LITERALS, SECRET_KEY_ENDINGS
+from pydantic_core import SchemaValidator, core_schema
 
-TAIL_LENGTH: Final = 6
-TAILS: Final = tuple({ending[-TAIL_LENGTH:].encode() for ending in SECRET_KEY_ENDINGS})
-"""How keys of secrets end, in lower case, as far as it is looked at."""
-_tail = itemgetter(slice(-TAIL_LENGTH, None))
+from tracequeue.redaction.secrets import SECRET_KEY_ENDINGS
 
-SKETCHED: Final = b":-_gkpxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-DROPPED: Final = bytes(set(range(256)) - set(SKETCHED))
-LEAST_SKETCH: Final = 2
-"""Shorter sketches stand everywhere; their literals are looked for in the text itself."""
+FORM_TRACES: Final = (
+    ":AA[0-9A-Za-z_-]{30}",
+    "sk-[0-9A-Za-z_-]{11}",
+    "ghp_[0-9A-Za-z]{20}",
+    "github_pat_[0-9A-Za-z_]{20}",
+    "xox[a-z]-",
+    "AKIA[0-9A-Z]{16}",
+    "AIza[0-9A-Za-z_-]{30}",
+    "eyJ[0-9A-Za-z_-]{8}",
+    "ik_[0-9a-f]{32}",
+    r"earer[ \\]",
+    r"://[^/:@\n]*:[^/\n]*@",
+    "PRIVATE KEY-----",
+)
+"""What stands in a line of JSON that has a secret of one of the `FORMS`. Each begins with a literal, for speed, and
+takes white space as JSON writes it."""
+KEY_TRACES: Final = f'(?i:{"|".join(SECRET_KEY_ENDINGS)})":'
 
 
-def _sketch(text: bytes) -> bytes:
-    return text.translate(None, DROPPED)
+def _pattern(pattern: str) -> SchemaValidator:
+    return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
 
 
-def _is_telling(literal: bytes) -> bool:
-    return len(_sketch(literal)) >= LEAST_SKETCH and literal != b"ik_"  # its sketch stands in `task_id`
-
-
-PLAIN_LITERALS: Final = [literal for literal in FORM_LITERALS if not _is_telling(literal)]
-SKETCHED_LITERALS: Final = [(literal, _sketch(literal)) for literal in FORM_LITERALS if _is_telling(literal)]
+_has_form = _pattern("|".join(FORM_TRACES)).isinstance_python
+_has_key = _pattern(KEY_TRACES).isinstance_python
+"""Apart from the forms: together they are looked for twenty times more slowly."""
 
 
 def suspicious_lines(body: bytes) -> list[int]:
     """The lines, counted from 0, that may hold a secret. None that does is missing."""
-    literals = _literals(body)
-    if not literals:
+    text = body.decode(errors="replace")
+    if not (_has_form(text) or _has_key(text)):
         return []
-    lines = body.split(b"\n")
-    return [index for index, line in enumerate(lines) if any(literal in line for literal in literals)]
-
-
-def _literals(body: bytes) -> list[bytes]:
-    """The literals of secrets that stand somewhere in the frame."""
-    tails = set(map(_tail, body.split(b'":')))
-    found = [tail + b'":' for tail in tails if tail.lower().endswith(TAILS)]
-    found += [literal for literal in PLAIN_LITERALS if literal in body]
-    sketch = _sketch(body)
-    return found + [literal for literal, trace in SKETCHED_LITERALS if trace in sketch and literal in body]
+    return [index for index, line in enumerate(text.split("\n")) if _has_form(line) or _has_key(line)]

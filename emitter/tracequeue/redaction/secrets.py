@@ -40,9 +40,6 @@ FORMS: Final = (
 """Forms of secrets inside a text, each after a literal that is quick to look for. The first group stays: it says what
 it was."""
 
-FORM_LITERALS: Final = tuple({literal.encode() for literal, _ in FORMS})
-"""A line of JSON that contains none of these has no text with a secret."""
-
 
 def hide(text: str) -> tuple[str, int]:
     """The text without the secrets in it, and how many there were."""
