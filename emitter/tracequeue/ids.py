@@ -36,8 +36,8 @@ def new_span_id() -> bytes:
 
 def _make_span_ids() -> None:
     digits = os.urandom(8 * _MADE_AT_ONCE).hex().encode()
-    made = (digits[start : start + 16] for start in range(0, len(digits), 16))
-    _span_ids.extend(one for one in made if one != _NO_SPAN)
+    made = [digits[start : start + 16] for start in range(0, len(digits), 16)]
+    _span_ids.extend(made if _NO_SPAN not in made else filter(_NO_SPAN.__ne__, made))
 
 
 def _after_fork() -> None:

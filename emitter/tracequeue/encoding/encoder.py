@@ -49,6 +49,8 @@ def _at_once(value: Any, max_bytes: int) -> bytes | None:
         if kind is str:
             if len(item) > max_bytes:
                 return None
+        elif kind is float:
+            plain = plain and isfinite(item)
         elif kind not in LEAVES:
             look = look_inside(item, max_bytes)
             if look is None:
