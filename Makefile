@@ -1,9 +1,10 @@
 # Every target sets up what it needs. The machine brings Python 3.11 or later, pip and make, nothing else.
 
 VENV ?= .venv
-PEERS ?= .venv-peers
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PIP := python -m pip install --quiet --disable-pip-version-check
 SUITABLE := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$candidate -c '$(SUITABLE)' 2>/dev/null && echo $$candidate && break; done)
@@ -46,11 +47,19 @@ soak: $(INSTALLED) ## bots and workers under random faults, then the account: ma
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 bench: $(INSTALLED) ## the benchmarks, against the budgets; with the peers where `make bench-peers` brought them
-	@$$(test -x $(PEERS)/bin/python && echo $(PEERS) || echo $(VENV))/bin/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-peers: $(INSTALLED) ## what the benchmarks compare with, in an environment of its own
-	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
-	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[all]' psutil opentelemetry-sdk -c constraints.txt
+bench-peers: $(INSTALLED) ## what the benchmarks compare with, in environments of their own; make bench-peers AGENTA=CHECKOUT for that one
+	@for peer in caller phoenix mlflow $(if $(AGENTA),agenta); do \
+		echo "Installing into $(PEERS)/$$peer"; \
+		test -x $(PEERS)/$$peer/bin/python || $(PYTHON) -m venv $(PEERS)/$$peer || exit 1; \
+		$(PEERS)/$$peer/bin/$(PIP) -r benchmarks/peers/$$peer.txt || exit 1; \
+	done
+	@$(PEERS)/caller/bin/$(PIP) -e . -c benchmarks/peers/caller.txt
+ifdef AGENTA
+	@$(PEERS)/agenta/bin/$(PIP) --no-deps $(AGENTA)/clients/python $(AGENTA)/sdks/python
+	@ln -sfn $(abspath $(AGENTA)) $(PEERS)/agenta/checkout
+endif
 
 clean: ## remove the virtual environment and the caches; .tracequeue/ holds your traces and stays
 	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
@@ -61,5 +70,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c '$(SUITABLE)' || { echo "$(PYTHON) is not Python 3.11 or later: run: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@$(BIN)/$(PIP) -e '.[dev]' -c constraints.txt
 	@touch $@

@@ -3,10 +3,14 @@
 import sys
 from importlib import import_module
 
+from benchmarks import peers
 from benchmarks.results import keep, machine, table
 
-NAMES = ("hot_path", "bot_cpu", "stall", "drain", "redis_memory", "latency", "worker_memory")
-BY_HAND = ("encoder", "replay")
+NAMES = (
+    *("hot_path", "limits", "bot_cpu", "stall", "drain", "end_to_end", "agenta", "redis_memory", "latency"),
+    "worker_memory",
+)
+BY_HAND = ("decoding", "encoder", "replay")
 """These print figures of their own, without a budget."""
 
 
@@ -17,6 +21,8 @@ def main() -> None:
         sys.exit(f"no benchmark named {', '.join(sorted(unknown))}; there are {', '.join(NAMES + BY_HAND)}")
     about, figures = machine(), []
     print(f"{about['python']}, {about['system']}, {about['cores']} cores, load {about['load_before']}")
+    if gone := [name for family, names in peers.FAMILIES.items() if not peers.there(family) for name in names]:
+        print(f"not measured, for they are not here: {', '.join(gone)}; `make bench-peers` brings them")
     for name in chosen:
         print(f"\n== {name}", flush=True)
         program = import_module(f"benchmarks.{name}")

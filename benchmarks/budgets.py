@@ -7,12 +7,15 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A line of the table. A figure may be `must` at most, or at least where `more` is better."""
+    """A line of the table. A figure may be `must` at most, or at least where `more` is better.
+
+    Without limits it is what stands beside the others: a peer, or what the machine can do at best.
+    """
 
     measure: str
     unit: str
-    must: float
-    goal: float
+    must: float | None = None
+    goal: float | None = None
     more: bool = False
 
     def holds(self, figure: float, limit: float) -> bool:
@@ -21,11 +24,18 @@ class Budget:
 
 BUDGETS: Final = {
     "span": Budget("captured async span, caller's thread", "of OpenTelemetry's", 1 / 6, 1 / 9),
+    "opentelemetry": Budget("OpenTelemetry SDK, inputs and outputs as two attributes", "us a span"),
+    "logfire": Budget("Logfire, `@instrument(record_return=True)`", "us a span"),
+    "langfuse": Budget("Langfuse, `@observe`", "us a span"),
+    "caller": Budget("one `orjson.dumps` of the same values and two clock reads", "us a span"),
     "outside": Budget("decorated, outside a trace", "us above the bare call", 0.6, 0.3),
     "bot": Budget("all processor time in the bot, publishing included", "us a span", 10, 6),
+    "xadd": Budget("plain XADD of prebuilt frames", "spans/s", more=True),
     "stall": Budget("loop stall with a frozen Redis, 10 MB values, 10k spans/s", "ms more at p99.9", 2, 1),
     "drain": Budget("worker draining a backlog", "of plain COPY", 0.4, 0.6, more=True),
     "worker": Budget("processor time of the worker", "us a span", 15, 8),
+    "end_to_end": Budget("end to end, a bot's step to its row, one worker", "times the peer's", 100, 250, more=True),
+    "agenta": Budget("worker on a full stream", "times Agenta's", 50, 100, more=True),
     "redis": Budget("Redis memory, varied text", "of one plain entry an event", 1 / 3, 1 / 5),
     "latency": Budget("span end to row visible, 1,000 spans/s", "ms at p99", 500, 200),
     "memory": Budget("worker draining a million spans", "MB at its peak", 300, 150),
@@ -55,6 +65,8 @@ class Figure:
     @property
     def verdict(self) -> str:
         budget = BUDGETS[self.budget]
+        if budget.must is None or budget.goal is None:
+            return "-"
         if budget.holds(self.value, budget.goal):
             return "goal"
         return "must" if budget.holds(self.value, budget.must) else "missed"

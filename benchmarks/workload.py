@@ -5,8 +5,12 @@ import random
 from functools import cache
 from importlib import import_module
 from time import time_ns
+from typing import Any, TypeAlias
 
-from tracequeue.ids import new_span_id
+from tracequeue.ids import new_span_id, new_trace_id
+
+Event: TypeAlias = dict[str, Any]
+SPANS_OF_A_TRACE = 10
 
 MODULES = (
     *("asyncio", "argparse", "collections", "concurrent.futures", "contextlib", "csv", "dataclasses", "datetime"),
@@ -55,3 +59,13 @@ def span(chance: random.Random, trace_id: str) -> dict[str, object]:
         "success": True, "input_data": {"text": passage(chance, 35), "user": "alice", "tries": chance.randrange(9)},
         "output_data": {"plan": passage(chance, 65)},
     }  # fmt: skip
+
+
+def traces(count: int) -> list[Event]:
+    """So many spans, ten a trace: a step and nine inside it."""
+    chance, made = random.Random(1), []
+    for _ in range(0, count, SPANS_OF_A_TRACE):
+        trace_id = str(new_trace_id())
+        outer, *inner = (span(chance, trace_id) for _ in range(SPANS_OF_A_TRACE))
+        made += [outer, *(event | {"parent_span_id": outer["span_id"]} for event in inner)]
+    return made
