@@ -9,8 +9,9 @@ from benchmarks.results import keep, machine, table
 NAMES = (
     *("hot_path", "limits", "bot_cpu", "stall", "drain", "end_to_end", "agenta", "redis_memory", "latency"),
     "worker_memory",
+    "growth",
 )
-BY_HAND = ("decoding", "encoder", "replay")
+BY_HAND = ("bot_memory", "decoding", "encoder", "many_workers", "replay", "storage")
 """These print figures of their own, without a budget."""
 
 

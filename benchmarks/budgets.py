@@ -38,6 +38,9 @@ BUDGETS: Final = {
     "agenta": Budget("worker on a full stream", "times Agenta's", 50, 100, more=True),
     "redis": Budget("Redis memory, varied text", "of one plain entry an event", 1 / 3, 1 / 5),
     "latency": Budget("span end to row visible, 1,000 spans/s", "ms at p99", 500, 200),
+    "growth": Budget("drain rate at ten million spans", "of that at none", 0.8, 0.95, more=True),
+    "trace_list": Budget("list of 50 traces of an hour, at ten million spans", "ms at p95", 50, 15),
+    "one_trace": Budget("one trace with its spans, at ten million spans", "ms at p95", 50, 15),
     "memory": Budget("worker draining a million spans", "MB at its peak", 300, 150),
 }
 

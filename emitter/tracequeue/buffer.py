@@ -72,17 +72,18 @@ class Buffer:
             self.emitted += 1
             origin.emitted += 1
             chunk = self._open
+            start = chunk.used
             # An interruption may fill the new chunk too.
-            while (end := chunk.used + length) > (chunk.size if vital else chunk.room):
+            while start + length > (chunk.size if vital else chunk.room):
                 if not self._roll(length, vital):
                     self._lose("stopped" if self._closed else "buffer_full", origin)
                     return
                 chunk = self._open
-            chunk.used = end
+                start = chunk.used
+            chunk.used = start + length
             chunk.events += 1
-            chunk.data[end - length : end] = line
-            first = chunk.events == 1
-        if first:
+            chunk.data[start : start + length] = line
+        if not start:
             self._wake()
 
     def lose(self, reason: str, origin: Origin) -> None:
@@ -133,6 +134,10 @@ class Buffer:
         with self._lock:
             waiting = self._open.events + sum(chunk.events for chunk in self._full)
             return self.emitted, dict(self.lost), waiting
+
+    @property
+    def has_lines(self) -> bool:
+        return self._open.events > 0 or self.has_full
 
     @property
     def has_full(self) -> bool:

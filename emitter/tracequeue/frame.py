@@ -1,7 +1,7 @@
 """Events <-> one stream entry: the frame of the wire format, version 1. Limits are enforced while unpacking."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -52,11 +52,11 @@ class Frame:
     retry: frozenset[int] = frozenset()
 
     @property
-    def numbered(self) -> list[tuple[int, bytes]]:
+    def numbered(self) -> Iterable[tuple[int, bytes]]:
         """The events, each with its index in the frame as it was first sent: a retried one may hold only some."""
         if len(self.lines) == len(self.retry):
-            return list(zip(sorted(self.retry), self.lines, strict=True))
-        return list(enumerate(self.lines))
+            return zip(sorted(self.retry), self.lines, strict=True)
+        return enumerate(self.lines)
 
 
 def pack(
@@ -86,7 +86,7 @@ def unpack(fields: Mapping[bytes, bytes]) -> Frame:
     if size > MAX_ENTRY_BYTES:
         raise FrameRejected("too_large", f"an entry of {size} bytes, the limit is {MAX_ENTRY_BYTES}")
     body = _decompress(fields)
-    lines = [line for line in body.split(b"\n") if line and not line.isspace()]
+    lines = list(filter(bytes.strip, body.split(b"\n")))
     _check_count(fields, lines)
     emitter_id, seq = identity(fields)
     return Frame(

@@ -72,8 +72,9 @@ class Lane:
         self._taken = 0
 
     def fill(self, room: int, *, partial: bool) -> None:
-        """Turn waiting chunks into frames until the outbox holds `room`. `partial` takes the open chunk too."""
+        """Turn waiting chunks into frames until the outbox holds `room`. `partial`: the open one where none is full."""
         while len(self.outbox) < room and (chunk := self.buffer.take(partial=partial)):
+            partial = False  # what is behind a chunk, or comes meanwhile, waits for company too
             try:
                 body = redact(chunk.text(), self._settings.redactor)
                 self._add(body, chunk.events)

@@ -12,6 +12,7 @@ from time import monotonic
 from tracequeue.bell import Bell
 from tracequeue.delivery import Delivery
 from tracequeue.lane import Lane
+from tracequeue.linger import Linger
 from tracequeue.spool import Drain
 from tracequeue.wire import Wire
 
@@ -34,7 +35,7 @@ class Publisher:
     ) -> None:
         self._lanes = lanes
         self._wire = wire
-        self._linger = linger_seconds
+        self._linger = Linger(linger_seconds)
         self._on_start = on_start
         self._spools = drain is not None
         self._delivery = Delivery(lanes, wire, drain, self._tell)
@@ -123,8 +124,22 @@ class Publisher:
         seconds = self._delivery.idle_seconds()
         if self._delivery.outage.ongoing and not self._spools:
             self._stopping.wait(seconds)
-        elif seconds and self._bell.wait(seconds) and not self._hurry:
-            self._bell.wait(self._linger)
+        elif seconds and (self._begun() or self._bell.wait(seconds)):
+            self._wait_for_company()
+
+    def _wait_for_company(self) -> None:
+        due = self._linger.due(monotonic())
+        while not self._hurry and not self._full() and (left := due - monotonic()) > 0:
+            self._bell.wait(left)
+        if self._begun():
+            self._linger.sent(monotonic())
+
+    def _begun(self) -> bool:
+        """Whether lines wait that can be sent. The bell may have told of them before."""
+        return not self._delivery.outage.ongoing and any(lane.buffer.has_lines for lane in self._lanes)
+
+    def _full(self) -> bool:
+        return any(lane.buffer.has_full for lane in self._lanes)
 
     def _finish(self) -> None:
         if self._finishing.acquire(blocking=False):

@@ -53,7 +53,7 @@ class EmitterSettings(BaseModel):
     """Bound of one captured input, output, attribute set or metadata, as JSON: four fit the wire's 1 MiB an event."""
     buffer_bytes: int = Field(default=32 * 1024 * 1024, ge=1024 * 1024)
     linger_ms: int = Field(default=50, ge=0, le=60_000)
-    """How long an event waits for company before its frame is sent."""
+    """The longest that an event waits for company before its frame is sent. After a pause it is 5 ms."""
     compression: bool = True
     spool_dir: Path | None = None
     """Where frames wait while Redis cannot take them. None: nothing is ever written to disk."""

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (ROOT / "emitter/tracequeue", ROOT / "worker/tracequeue_worker")
-SERVER_CODE = ("asyncpg", "prometheus_client", "pydantic_settings", "pythonjsonlogger", "rich", "typer")
+SERVER_CODE = ("asyncpg", "msgspec", "prometheus_client", "pydantic_settings", "pythonjsonlogger", "rich", "typer")
 
 
 @dataclass(frozen=True, slots=True)

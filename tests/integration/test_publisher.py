@@ -11,7 +11,9 @@ from tests.fixtures.polling import eventually, eventually_sync
 from tests.fixtures.servers import free_port
 from tracequeue import EmitterSettings, TraceCollector, TraceContext, delivery, outage, span, traced_span
 from tracequeue import collector as process
+from tracequeue.buffer import CHUNK_BYTES
 from tracequeue.keys import events_key, partition_of
+from tracequeue.linger import CREDIT
 
 
 @pytest.fixture
@@ -22,6 +24,16 @@ def settings(redis_url: str, prefix: str) -> EmitterSettings:
 @pytest.fixture
 def collector(settings: EmitterSettings) -> Any:
     made = TraceCollector(settings)
+    process.use(made)
+    yield made
+    made.stop_sync(1)
+    process.use(None)
+
+
+@pytest.fixture
+def patient(settings: EmitterSettings) -> Any:
+    """A collector that waits for a minute once it has sent often."""
+    made = TraceCollector(settings.model_copy(update={"linger_ms": 60_000}))
     process.use(made)
     yield made
     made.stop_sync(1)
@@ -69,6 +81,52 @@ async def test_an_event_is_sent_without_stop_or_flush(collector: TraceCollector,
     with TraceContext("learn"):
         await eventually(lambda: len(events(redis_url, prefix)) == 1)
     await eventually(lambda: len(events(redis_url, prefix)) == 2)
+
+
+async def test_after_a_pause_an_event_does_not_wait_for_company(patient: TraceCollector, redis_url: str) -> None:
+    with TraceContext("learn"):
+        await eventually(lambda: len(events(redis_url, patient.settings.prefix)) == 1)
+    await eventually(lambda: len(events(redis_url, patient.settings.prefix)) == 2)
+
+
+async def test_while_much_is_sent_frames_are_full(patient: TraceCollector, redis_url: str) -> None:
+    """What is behind a full chunk, or comes while it is sent, is not sent alone."""
+    prefix = patient.settings.prefix
+    with TraceContext("learn"):
+        for number in range(CREDIT):
+            await eventually(lambda sent=number: patient.stats().published == sent + 1)
+            with span("alone"):
+                pass
+        for _ in range(2_000):
+            with span("step") as step:
+                step.set_output("x" * 1_000)
+            await asyncio.sleep(0)
+        await eventually(lambda: patient.stats().published > 1_700)
+        sizes = [len(frame.lines) for frame in frames(redis_url, prefix)]
+        assert sizes[:CREDIT] == [1] * CREDIT
+        assert min(sizes[CREDIT:]) > CHUNK_BYTES // 2_000
+    assert await patient.flush()
+
+
+async def test_what_is_behind_a_full_chunk_is_sent_though_nothing_comes_after_it(
+    settings: EmitterSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "HEARTBEAT_SECONDS", 3600)
+    collector = TraceCollector(settings.model_copy(update={"linger_ms": 500}))
+    process.use(collector)
+    try:
+        with TraceContext("learn"):
+            for number in range(CREDIT):
+                await eventually(lambda sent=number: collector.stats().published == sent + 1)
+                with span("alone"):
+                    pass
+            for _ in range(2 * CHUNK_BYTES // 1_500):
+                with span("step") as step:
+                    step.set_output("x" * 1_000)
+            await eventually(lambda: collector.stats().buffered == 0)
+    finally:
+        collector.stop_sync(1)
+        process.use(None)
 
 
 async def test_what_comes_after_the_stop_is_counted(collector: TraceCollector, redis_url: str, prefix: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.plans.test_plans import executed, filled, of, rows_read  # noqa: F401  # a fixture
+from tests.fixtures.plans import executed, of, rows_read
 from tracequeue_worker.error_patterns import VARYING_IN_SQL
 from tracequeue_worker.sql import statement
 
@@ -20,7 +20,7 @@ async def plan_of(connection: asyncpg.Connection, name: str, *arguments: Any) ->
     return json.loads(await connection.fetchval(text, *arguments))[0]["Plan"]
 
 
-async def test_the_share_of_failures_looks_at_no_day_that_is_over(filled: asyncpg.Connection) -> None:  # noqa: F811
+async def test_the_share_of_failures_looks_at_no_day_that_is_over(filled: asyncpg.Connection) -> None:
     now = datetime.now(UTC)
     since = now - timedelta(minutes=15)
     plan = await plan_of(filled, "alert_failures", since - timedelta(hours=1), since, now, VARYING_IN_SQL)
@@ -29,7 +29,7 @@ async def test_the_share_of_failures_looks_at_no_day_that_is_over(filled: asyncp
 
 
 async def test_staleness_reads_the_index_and_few_traces_of_each_pipeline(
-    filled: asyncpg.Connection,  # noqa: F811
+    filled: asyncpg.Connection,
 ) -> None:
     names = ["pipeline 7", "pipeline 8", "never"]
     plan = await plan_of(filled, "alert_stale", names, datetime.now(UTC) - 30 * DAY, DAY, 5)

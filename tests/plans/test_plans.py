@@ -1,100 +1,25 @@
 """EXPLAIN guards: each index serves its query, and only the days that matter are looked at."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
 from tests.fixtures.decoded import ended_row, span_row, started_row
+from tests.fixtures.plans import Explaining, executed, nodes, of, rows_read
 from tracequeue.ids import new_trace_id
 from tracequeue_worker.replay.comparison import compare, running_traces
-from tracequeue_worker.repo import TraceRepo
 from tracequeue_worker.retention.ledger import PAGES
 from tracequeue_worker.rows import microseconds
 from tracequeue_worker.sinks.staging import conflicting_spans, insert_spans, merge_traces, stage
 from tracequeue_worker.sql import statement
 
-DAYS = 20
-FILL = """
-INSERT INTO pipeline_traces (trace_id, start_time, pipeline_name, telegram_id, end_time, status, success, span_count)
-SELECT gen_random_uuid(), current_date + 1 - n * interval '1 day' / 500, 'pipeline ' || n % 50, n % 1000,
-    current_date + 1 - n * interval '1 day' / 500 + interval '1 second', 'ok', true, 0
-FROM generate_series(1, 9500) AS n;
-INSERT INTO pipeline_spans (trace_id, span_id, start_time, span_name, end_time, duration_ms, status, success)
-SELECT trace_id, '00000000000000' || n, start_time, 'span ' || row_number() OVER () % 200, end_time, 1, 'ok', true
-FROM pipeline_traces, generate_series(10, 12) AS n;
-ANALYZE;
-"""
-
 LOCKED = """
 SELECT count(DISTINCT relation) FROM pg_locks JOIN pg_class ON pg_class.oid = relation
 WHERE pid = pg_backend_pid() AND relkind = 'r' AND relname LIKE 'pipeline%'
 """
-
-
-@pytest.fixture
-async def filled(database: asyncpg.Connection) -> asyncpg.Connection:
-    """Twenty days with some hundred traces each, today too at any hour: a day with a handful of rows is read whole."""
-    for day in range(DAYS):
-        await database.execute("SELECT pipeline_ensure_partition(current_date - $1::int)", day)
-    await database.execute(FILL)
-    return database
-
-
-class Explaining:
-    """Stands where the repository has its pool, and keeps the plan of each query that passes."""
-
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection = connection
-        self.plans: list[Any] = []
-
-    async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        plan = await self._connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON, TIMING OFF) {query}", *arguments)
-        self.plans.append(json.loads(plan)[0]["Plan"])
-        return await self._connection.fetch(query, *arguments)
-
-    async def acquire(self) -> "Explaining":
-        return self
-
-    async def release(self, connection: "Explaining") -> None:
-        """There is but one."""
-
-
-def nodes(plan: Any) -> Iterator[Any]:
-    yield plan
-    for child in plan.get("Plans", []):
-        yield from nodes(child)
-
-
-def executed(plan: Any) -> list[Any]:
-    """The scans of tables that were really run."""
-    return [node for node in nodes(plan) if "Relation Name" in node and node["Actual Loops"] > 0]
-
-
-def of(plan: Any, table: str) -> list[Any]:
-    return [node for node in executed(plan) if node["Relation Name"].startswith(table)]
-
-
-def rows_read(scans: list[Any]) -> float:
-    return sum(
-        (scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0) + scan.get("Rows Removed by Index Recheck", 0))
-        * scan["Actual Loops"]
-        for scan in scans
-    )
-
-
-@pytest.fixture
-def explaining(filled: asyncpg.Connection) -> Explaining:
-    return Explaining(filled)
-
-
-@pytest.fixture
-def repo(explaining: Explaining) -> TraceRepo:
-    return TraceRepo(explaining)  # type: ignore[arg-type]
 
 
 WEEK_AGO = datetime.now(UTC) - timedelta(days=7)
@@ -185,9 +110,9 @@ async def test_the_traces_of_a_message_are_looked_for_within_their_bounds(filled
     now = datetime.now(UTC)
     await filled.execute(
         "INSERT INTO pipeline_traces (trace_id, start_time, pipeline_name, session_id) SELECT gen_random_uuid(), "
-        "now() - n * interval '1 day' / 20000, 'p', '42' FROM generate_series(1, 20000) AS n; ANALYZE pipeline_traces"
+        "now() - n * interval '1 day' / 20000, 'p', '1042' FROM generate_series(1, 20000) AS n; ANALYZE pipeline_traces"
     )
-    await repo.get_traces_of_message(1, 42, 7, since=now - timedelta(hours=1), until=now)
+    await repo.get_traces_of_message(1, 1042, 7, since=now - timedelta(hours=1), until=now)
     of_person, of_all = explaining.plans
     assert rows_read(of(of_person, "pipeline_traces_")) == 0
     scans = of(of_all, "pipeline_traces_")

@@ -41,7 +41,7 @@ def test_rows_in_the_order_of_the_columns() -> None:
     assert row.line == 1
     assert row.trace_id == events[1]["trace_id"]
     assert (row.start_time, row.end_time) == (events[1]["start_time"], events[1]["end_time"])
-    assert (row.input_data, row.output_data, row.truncated) == ('{"text":"hello"}', None, '{"x":"cut"}')
+    assert (row.input_data, row.output_data, row.truncated) == (b'{"text":"hello"}', None, b'{"x":"cut"}')
     first, last = decoded.traces
     assert (first.line, first.status, first.end_time, first.tags) == (0, None, None, ["a"])
     assert (last.line, last.status, last.duration_ms, last.error) == (2, "ok", 2.5, "E: x")

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 
+from tracequeue.linger import Linger
 from tracequeue_worker.records import MOST_DAYS, DecodedFrame
 
 
@@ -15,7 +16,7 @@ class Batcher:
     def __init__(self, *, rows: int, size: int, linger_ms: int) -> None:
         self._most_rows = rows
         self._most_bytes = size
-        self._linger = linger_ms / 1000
+        self._linger = Linger(linger_ms / 1000)
         self._frames: deque[DecodedFrame] = deque()
         self._rows = 0
         self._size = 0
@@ -47,7 +48,8 @@ class Batcher:
         """The next batch: when it is full, or its first frame has waited long enough. Empty when closed and done."""
         async with self._change:
             await self._change.wait_for(lambda: self._frames or self._closed)
-            await self._linger_until_full()
+            await self._wait_for_company()
+            self._linger.sent(asyncio.get_running_loop().time())
             batch = list(self._frames)
             self._frames.clear()
             self._rows = self._size = 0
@@ -56,10 +58,9 @@ class Batcher:
             self._change.notify_all()
             return batch
 
-    async def _linger_until_full(self) -> None:
-        left = self._opened_at + self._linger - asyncio.get_running_loop().time()
+    async def _wait_for_company(self) -> None:
         try:
-            async with asyncio.timeout(max(left, 0)):
+            async with asyncio.timeout_at(self._linger.due(self._opened_at)):
                 await self._change.wait_for(lambda: self._full or self._closed)
         except TimeoutError:
             return

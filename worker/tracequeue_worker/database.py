@@ -23,6 +23,9 @@ GRACE = 5.0
 LOCK_TIMEOUT = 10.0
 CONNECT_TIMEOUT = 10.0
 
+JSONB_VERSION = b"\1"
+"""Of the binary format: it stands before the text."""
+
 
 async def connect(url: str, *, application: str, deadline: float = DEADLINE) -> asyncpg.Connection:
     """One connection under the login's own role, for migrations. Raises `Unreachable`."""
@@ -46,7 +49,9 @@ async def create_pool(
     async def assume(connection: asyncpg.Connection) -> None:
         await _assume(connection, role)
 
-    pool = await asyncpg.create_pool(url, min_size=0, max_size=size, init=assume, **_options(application, deadline))
+    pool = await asyncpg.create_pool(
+        url, min_size=0, max_size=size, init=assume, reset=_stay, **_options(application, deadline)
+    )
     if not at_once:
         return pool
     try:
@@ -98,6 +103,25 @@ async def _assume(connection: asyncpg.Connection, role: Role) -> None:
         raise Fatal("the database has no tracequeue tables: run `tracequeue migrate`")
     if await connection.fetchval(statement("may_assume_role"), role):
         await connection.execute(f"SET ROLE {role}")
+    if role == "tracequeue_writer":
+        await connection.execute(statement("compression"))
+        await connection.set_type_codec(
+            "jsonb", schema="pg_catalog", format="binary", encoder=_jsonb, decoder=_json_text
+        )
+
+
+async def _stay(connection: asyncpg.Connection) -> None:
+    """Between two uses a connection stays as it was made. Nobody sets anything beyond a transaction here, and asyncpg's
+    own way, RESET ALL, is one more round trip and would take the compression back."""
+
+
+def _jsonb(value: bytes | str) -> bytes:
+    """As COPY sends it. Rows have their JSON in bytes, as it was encoded."""
+    return JSONB_VERSION + (value if isinstance(value, bytes) else value.encode())
+
+
+def _json_text(value: bytes) -> str:
+    return value.removeprefix(JSONB_VERSION).decode()
 
 
 def _options(application: str, deadline: float) -> dict[str, Any]:

@@ -14,6 +14,10 @@ MOST_DAYS = 366
 
 Place: TypeAlias = tuple[bytes, bytes]
 """Where an entry is: stream and id."""
+Times: TypeAlias = tuple[int, int]
+"""The earliest and the latest that can be stored, in microseconds since the epoch."""
+Json: TypeAlias = bytes | str
+"""As it was encoded, in UTF-8; of a row that comes from a file, its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Rejection:
 
 
 class SpanRow(NamedTuple):
-    """Times are microseconds since the epoch; JSON columns are text; `line` is the line in the frame, from 0."""
+    """Times are microseconds since the epoch; `line` is the line in the frame, from 0."""
 
     line: int
     trace_id: str
@@ -63,14 +67,14 @@ class SpanRow(NamedTuple):
     status: str
     success: bool
     error: str | None
-    input_data: str | None
-    output_data: str | None
-    attributes: str | None
-    truncated: str | None
+    input_data: Json | None
+    output_data: Json | None
+    attributes: Json | None
+    truncated: Json | None
 
 
 class TraceRow(NamedTuple):
-    """A started (`status` None) or ended trace. Times are microseconds since the epoch; JSON columns are text."""
+    """A started (`status` None) or ended trace. Times are microseconds since the epoch."""
 
     line: int
     trace_id: str
@@ -85,8 +89,8 @@ class TraceRow(NamedTuple):
     success: bool | None
     error: str | None
     span_count: int | None
-    dropped: str | None
-    metadata: str | None
+    dropped: Json | None
+    metadata: Json | None
     tags: list[str] | None
     parent: str | None
 
@@ -112,6 +116,12 @@ class DecodedFrame:
     meta: Mapping[str, Any] = field(default_factory=dict)
     retry: frozenset[int] = frozenset()
     size: int = 0
+    days: frozenset[int] = field(init=False)
+    """The days since the epoch on which its rows start: each is a partition."""
+
+    def __post_init__(self) -> None:
+        days = frozenset(row.start_time // DAY for rows in (self.spans, self.traces) for row in rows)
+        object.__setattr__(self, "days", days)
 
     @property
     def rows(self) -> int:
@@ -126,11 +136,6 @@ class DecodedFrame:
             traces=[row for row in self.traces if row.line not in refused],
             rejections=sorted([*self.rejections, *rejections], key=lambda one: -1 if one.index is None else one.index),
         )
-
-    @property
-    def days(self) -> set[int]:
-        """The days since the epoch on which its rows start: each is a partition."""
-        return {row.start_time // DAY for rows in (self.spans, self.traces) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

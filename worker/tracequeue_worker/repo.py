@@ -1,7 +1,7 @@
 """The read side: traces, spans, statistics, usage and accounts; and single-row writes for scripts and tests."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -217,7 +217,9 @@ class TraceRepo:
     async def _store(self, spans: Sequence[SpanRow], traces: Sequence[TraceRow], start: int) -> None:
         await self._partitions.ensure(self._pool, [start // DAY])
         async with transaction(self._pool) as connection:
-            await stage(connection, [(0, *row) for row in spans], [(0, *row, *NO_SOURCE) for row in traces])
+            staged_spans = [(0, *_as_text(row)) for row in spans]
+            staged_traces = [(0, *_as_text(row), *NO_SOURCE) for row in traces]
+            await stage(connection, staged_spans, staged_traces)
             await insert_spans(connection)
             await merge_traces(connection, len(traces))
 
@@ -231,6 +233,11 @@ class TraceRepo:
 
 def _started(since: datetime, until: datetime | None, pipeline: str | None) -> Conditions:
     return [("start_time >= {}", since), ("start_time < {}", until), ("pipeline_name = {}", pipeline)]
+
+
+def _as_text(row: SpanRow | TraceRow) -> Iterator[Any]:
+    """Any pool takes JSON as text."""
+    return (value.decode() if isinstance(value, bytes) else value for value in row)
 
 
 def _fields(row: asyncpg.Record) -> dict[str, Any]:

@@ -73,6 +73,8 @@ def _estimate(value: Any, enough: int, is_nested: Callable[[Any], bool]) -> int:
             break
         if leaves > enough:
             break
+    else:
+        return enough + 1  # deeper than it could be written at once
     return leaves
 
 
@@ -97,28 +99,31 @@ def _members(value: Any) -> Collection[Any]:
 def small_json(value: Any, most: int) -> bytes | None:
     """The JSON of a value of plain types if it needs no change and at most `most` bytes; None for any other.
 
-    Bounded by `SMALL`, whatever the size of the value; one orjson call where it succeeds.
+    Bounded by `SMALL` and by the levels that orjson writes, whatever the value; one orjson call where it succeeds.
     """
     left = min(most, SMALL)
     if type(value) in CONTAINERS and _estimate(value, left, _is_container) > left:
         return None
-    pending = [value]
-    while pending and left >= 0:
-        item = pending.pop()
-        kind = type(item)
-        left -= 1
-        if kind is str:
-            left -= len(item)
-        elif kind in CONTAINERS:
-            if len(item) <= left:
-                pending.extend(item)
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):
+        deeper: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is str:
+                left -= len(item)
+            elif kind in CONTAINERS:
+                left -= len(item) * (2 if kind is dict else 1)
+                if left < 0:
+                    return None
+                deeper.extend(item)
                 if kind is dict:
-                    pending.extend(item.values())
-            else:
-                left = -1
-        elif kind not in LEAVES and not (kind is float and isfinite(item)):
-            return None
-    return _safe_json(value, most) if left >= 0 else None
+                    deeper.extend(item.values())
+            elif kind not in LEAVES and not (kind is float and isfinite(item)):
+                return None
+        if left < 0 or not deeper:
+            return _safe_json(value, most) if left >= 0 else None
+        level = deeper
+    return None
 
 
 def has_escaped_nul(data: bytes) -> bool:

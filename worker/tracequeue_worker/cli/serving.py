@@ -17,6 +17,7 @@ from tracequeue_worker.cli.output import AsJson, Exit, counted, own_name, print_
 from tracequeue_worker.cli.retaining import daily
 from tracequeue_worker.embedded import DATA_DIR, servers, to_start
 from tracequeue_worker.embedded.workers import WorkerProcess, environment_of, worker_processes
+from tracequeue_worker.garbage import seldom_sought
 from tracequeue_worker.logs import set_up_logging
 from tracequeue_worker.settings import WorkerSettings
 
@@ -32,7 +33,7 @@ def worker(
 ) -> None:
     """Store frames from the stream into Postgres, until SIGTERM or Ctrl-C. Start as many as you like."""
 
-    with reported():
+    with reported(), seldom_sought():
         settings = WorkerSettings.load(consumer=consumer)
         set_up_logging(settings.log_format)
         report = asyncio.run(drain_with_progress(settings) if drain else service.run(settings))

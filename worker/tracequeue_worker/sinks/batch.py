@@ -7,7 +7,7 @@ from uuid import UUID
 
 from tracequeue.encoding.text import cleaned
 from tracequeue.events import NAME_LENGTH
-from tracequeue_worker.records import DecodedFrame, Rejection
+from tracequeue_worker.records import DecodedFrame, Rejection, SpanRow, TraceRow
 
 Key: TypeAlias = tuple[UUID, int, int]
 """A frame in the ledger: emitter, partition, number."""
@@ -43,13 +43,13 @@ class Batch:
             self.retried.append(number)
         elif self.firsts.setdefault(key_of(frame), number) != number:
             return
-        source = (
-            *description(frame, "service", "environment", "release"),
-            None if frame.anonymous else frame.emitter_id,
-        )
-        self.spans.extend((number, *row) for row in frame.spans if _wanted(frame, row.line))
-        self.traces.extend((number, *row, *source) for row in frame.traces if _wanted(frame, row.line))
-        self.rejections[number] = [one for one in frame.rejections if _wanted(frame, one.index)]
+        spans, traces, rejections = _wanted(frame)
+        place = (number,)
+        self.spans += [place + row for row in spans]
+        if traces:
+            source = _source(frame)
+            self.traces += [place + row + source for row in traces]
+        self.rejections[number] = rejections
 
     def withdraw(self, frames: Collection[int]) -> None:
         """Take the rows of some frames out: they are stored."""
@@ -65,9 +65,21 @@ class Batch:
         return {day for number in (*self.firsts.values(), *self.retried) for day in self.frames[number].days}
 
 
-def _wanted(frame: DecodedFrame, line: int | None) -> bool:
-    """Of a retried frame only the lines that are retried."""
-    return not frame.retry or line is None or line in frame.retry
+def _wanted(frame: DecodedFrame) -> tuple[list[SpanRow], list[TraceRow], list[Rejection]]:
+    """Rows and rejections; of a retried frame only those of the lines that are retried, and of the frame as a whole."""
+    if not frame.retry:
+        return frame.spans, frame.traces, list(frame.rejections)
+    return (
+        [row for row in frame.spans if row.line in frame.retry],
+        [row for row in frame.traces if row.line in frame.retry],
+        [one for one in frame.rejections if one.index is None or one.index in frame.retry],
+    )
+
+
+def _source(frame: DecodedFrame) -> tuple[Any, ...]:
+    """What the rows of its traces say of the emitter."""
+    names = description(frame, "service", "environment", "release")
+    return (*names, None if frame.anonymous else frame.emitter_id)
 
 
 def description(frame: DecodedFrame, *names: str) -> list[str | None]:

@@ -18,7 +18,7 @@ from tracequeue_worker.sinks.companion import Companion
 from tracequeue_worker.sinks.draft import Draft
 from tracequeue_worker.sinks.emitters import merge_accounts
 from tracequeue_worker.sinks.isolation import find_refused
-from tracequeue_worker.sinks.ledger import enter, known
+from tracequeue_worker.sinks.ledger import Entered, enter, known
 from tracequeue_worker.sinks.partitions import Partitions
 from tracequeue_worker.sinks.staging import (
     as_poison,
@@ -45,6 +45,7 @@ class PostgresSink:
         self._repairing = repairing
         self._pool: asyncpg.Pool | None = None
         self._partitions = Partitions()
+        self._talking = asyncio.Lock()
         self.span_conflicts = 0
 
     async def open(self) -> None:
@@ -60,6 +61,11 @@ class PostgresSink:
         """Store a batch; see `sinks.base.Sink`. Raises `Transient` and `Fatal`, and what the companion raises."""
         with self._failing():
             return await self._write(Draft(frames), left_out, companion)
+
+    async def spare_time(self) -> None:
+        """See `sinks.base.Sink`."""
+        async with self._talking:
+            return
 
     async def find_suspects(self, frame: DecodedFrame) -> list[Rejection]:
         """See `sinks.base.Sink`. Raises `Transient` and `Fatal`."""
@@ -124,14 +130,11 @@ class PostgresSink:
         """The order keeps locks short and always the same: see docs/architecture.md."""
         conflicts = 0
         async with self._attempt() as connection:
-            await stage(connection, batch.spans, batch.traces)
-            if companion:
-                await companion.begin(connection)
-            entered = await enter(connection, batch, repairing=self._repairing)
-            if entered.known:
-                await withdraw(connection, entered.known)
-                batch.withdraw(entered.known)
-            if batch.spans and await insert_spans(connection) < len(batch.spans) and not self._repairing:
+            async with self._talking:
+                entered = await self._enter(connection, batch, companion)
+            all_new = not (batch.retried or self._repairing)
+            inserted = await insert_spans(connection, all_new=all_new) if batch.spans else 0
+            if inserted < len(batch.spans) and not self._repairing:
                 conflicts = await conflicting_spans(connection)
             if batch.traces:
                 await merge_traces(connection, batch.different_traces)
@@ -141,6 +144,17 @@ class PostgresSink:
             await merge_accounts(connection, [batch.frames[number] for number in heard])
         self.span_conflicts += conflicts
         return entered.stored
+
+    async def _enter(self, connection: Connection, batch: Batch, companion: Companion | None) -> Entered:
+        """Stage the batch, enter it into the ledger, and take the rows of frames out that are stored already."""
+        await stage(connection, batch.spans, batch.traces)
+        if companion:
+            await companion.begin(connection)
+        entered = await enter(connection, batch, repairing=self._repairing)
+        if entered.known:
+            await withdraw(connection, entered.known)
+            batch.withdraw(entered.known)
+        return entered
 
     async def _isolate(self, draft: Draft, poison: Poison, most: int) -> None:
         """Take rows out that are stored already, else so many that are refused. Raises `Fatal` where none is to blame.

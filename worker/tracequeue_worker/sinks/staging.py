@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import asyncpg
@@ -15,6 +16,8 @@ from tracequeue_worker.sql import statement
 
 SPAN_COLUMNS = ("frame", *SpanRow._fields)
 TRACE_COLUMNS = ("frame", *TraceRow._fields, "service", "environment", "release", "emitter_id")
+
+LEAVE_IT = "ON CONFLICT (trace_id, span_id, start_time) DO NOTHING"
 
 _COPY_LINE = re.compile(r"^COPY \w+\D+(\d+)", re.MULTILINE)
 
@@ -32,19 +35,28 @@ async def withdraw(connection: Connection, frames: Sequence[int]) -> None:
     await connection.execute(statement("traces_withdraw"), frames)
 
 
-async def insert_spans(connection: Connection) -> int:
-    """Move the staged spans into their table. Returns how many; the others were there already."""
-    return await _affected(connection, "spans_insert")
+async def insert_spans(connection: Connection, *, all_new: bool = False) -> int:
+    """Move the staged spans into their table. Returns how many; the others were there already.
+
+    If `all_new`, it is first tried as if none were there: to look for each before it is written costs a third more.
+    """
+    query = statement("spans_insert")
+    if all_new:
+        with suppress(asyncpg.UniqueViolationError):
+            return await _affected(connection, f"SAVEPOINT spans; {query.format(already_there='')}")
+        await connection.execute("ROLLBACK TO SAVEPOINT spans")
+    return await _affected(connection, query.format(already_there=LEAVE_IT))
 
 
 async def merge_traces(connection: Connection, traces: int) -> None:
     """Merge the staged rows of so many different traces into their table."""
-    if await _affected(connection, "traces_merge") < traces:
+    if await _affected(connection, statement("traces_merge")) < traces:
         await connection.execute(statement("traces_fill"), *await _times(connection, "staged_traces"))
 
 
-async def _affected(connection: Connection, name: str) -> int:
-    return int((await connection.execute(statement(name))).rpartition(" ")[2])
+async def _affected(connection: Connection, query: str) -> int:
+    """How many rows the last command of a query wrote."""
+    return int((await connection.execute(query)).rpartition(" ")[2])
 
 
 async def conflicting_spans(connection: Connection) -> int:

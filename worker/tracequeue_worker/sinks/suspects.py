@@ -71,4 +71,4 @@ def harmless_trace(row: StagedRow) -> StagedRow:
 
 
 def _filling(row: StagedRow) -> str:
-    return f'"{"x" * sum(len(value) for value in row if isinstance(value, str))}"'
+    return f'"{"x" * sum(len(value) for value in row if isinstance(value, str | bytes))}"'

@@ -1,4 +1,5 @@
--- Sorted by key over the whole batch: overlapping batches in other orders deadlock, even with DO NOTHING.
+-- Sorted by key over the whole batch: overlapping batches in other orders deadlock, even with DO NOTHING. What to do
+-- about spans that are there already comes last.
 INSERT INTO public.pipeline_spans (
     trace_id, span_id, start_time, parent_span_id, span_name, kind, end_time, duration_ms, status, success, error,
     input_data, output_data, attributes, truncated
@@ -21,4 +22,4 @@ SELECT
     truncated
 FROM pg_temp.staged_spans
 ORDER BY trace_id, span_id, staged_spans.start_time, frame, line
-ON CONFLICT (trace_id, span_id, start_time) DO NOTHING
+{already_there}

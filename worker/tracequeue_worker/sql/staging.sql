@@ -1,6 +1,8 @@
 -- Where a batch's rows go first: COPY straight into a table under row level security is refused, and a COPY error names
 -- the line. So whatever can be wrong with a row must be wrong here already: hence the types and the checks.
--- Times are microseconds since the epoch, within the years 1 to 9999.
+-- Times are microseconds since the epoch, within the years 1 to 9999. Memory for sorting a batch of the usual size, which
+-- with the default of 4 MB goes to the disk.
+SET LOCAL work_mem = '32MB';
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_spans (
     frame integer NOT NULL,
     line integer NOT NULL,
