@@ -42,6 +42,6 @@ class Arguments:
 def _pairing(names: list[str], skip: int) -> Callable[..., dict[str, Any]]:
     """A function of all positional parameters that gives them by name: twice as fast as `dict(zip(...))`."""
     places = [f"_{number}" for number in range(len(names))]
-    pairs = ", ".join(f"{name!r}: {place}" for name, place in list(zip(names, places, strict=True))[skip:])
+    pairs = ", ".join(f"{str.__repr__(name)}: {place}" for name, place in list(zip(names, places, strict=True))[skip:])
     source = f"lambda {', '.join(places)}: {{{pairs}}}"
     return cast("Callable[..., dict[str, Any]]", eval(source))  # noqa: S307 - of names that Python took as such

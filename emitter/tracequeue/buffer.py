@@ -71,18 +71,18 @@ class Buffer:
         with self._lock:
             self.emitted += 1
             origin.emitted += 1
-            chunk = self._open
-            start = chunk.used
-            # An interruption may fill the new chunk too.
-            while start + length > (chunk.size if vital else chunk.room):
+            while True:  # an interruption may fill the new chunk too: what was read before it says nothing
+                chunk = self._open
+                start = chunk.used
+                end = start + length
+                if end <= (chunk.size if vital else chunk.room):
+                    break
                 if not self._roll(length, vital):
                     self._lose("stopped" if self._closed else "buffer_full", origin)
                     return
-                chunk = self._open
-                start = chunk.used
-            chunk.used = start + length
+            chunk.used = end
             chunk.events += 1
-            chunk.data[start : start + length] = line
+            chunk.data[start:end] = line
         if not start:
             self._wake()
 

@@ -10,6 +10,7 @@ import orjson
 from tracequeue.arguments import Arguments
 from tracequeue.current import NOTHING, Facts, Scope, current, leave
 from tracequeue.encoding import Notes, encode, encode_bounded, stacktrace_text
+from tracequeue.encoding.notes import UNLISTED
 from tracequeue.site import Site, checked_name, site_of_block
 from tracequeue.trace import Trace
 
@@ -216,5 +217,5 @@ class span:  # noqa: N801 - reads as a keyword: `with span("db:lookup") as s`
 
 
 def _is_noted(notes: Notes, path: str) -> bool:
-    """Whether something of a value was cut or replaced."""
-    return any(place.startswith(path) for place in notes)
+    """Whether something of a value was cut or replaced, or may have been: of notes that are too many nobody knows."""
+    return any(place.startswith(path) or place == UNLISTED for place in notes)

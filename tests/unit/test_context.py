@@ -7,7 +7,9 @@ from contextlib import suppress
 import pytest
 
 from tracequeue import TraceContext, current_span, get_current_trace_id, inject, span
+from tracequeue.encoding.notes import MAX_NOTES
 from tracequeue.events import ANY_EVENT
+from tracequeue.site import site_of_block
 from tracequeue.testing import MemoryCollector, recording
 
 
@@ -220,3 +222,10 @@ def test_a_handled_exception_can_fail_the_span(recorded: MemoryCollector) -> Non
         step.record_error(TimeoutError("slow"))
     assert recorded.spans[0]["status"] == "error"
     assert recorded.traces[0]["status"] == "ok"
+
+
+def test_a_place_of_large_values_is_remembered_although_there_are_too_many_notes(recorded: MemoryCollector) -> None:
+    with TraceContext("support"), span("crowded") as step:
+        step.set_input({f"key {number}": float("nan") for number in range(MAX_NOTES + 1)})
+        step.set_output("x" * 100_000)
+    assert site_of_block("crowded", None).wide_output

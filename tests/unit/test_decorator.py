@@ -5,11 +5,12 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
 from typing import Any
 
 import pytest
 
-from tracequeue import TraceContext, current_span, get_current_trace_id, traced_span
+from tracequeue import TraceContext, current_span, get_current_trace_id, span, traced_span
 from tracequeue.context import bind
 from tracequeue.testing import MemoryCollector
 
@@ -162,6 +163,48 @@ async def test_cancelled_and_failed_are_told_apart(recorded: MemoryCollector) ->
         with pytest.raises(OSError, match="gone"):
             await broken()
     assert [step["status"] for step in recorded.spans] == ["cancelled", "error"]
+
+
+def test_an_exception_that_is_false_is_a_failure(recorded: MemoryCollector) -> None:
+    class Empty(Exception):
+        def __len__(self) -> int:
+            return 0
+
+    @traced_span("step")
+    def broken() -> None:
+        raise Empty
+
+    with TraceContext("support"), pytest.raises(Empty):
+        broken()
+    assert recorded.spans[0]["status"] == "error"
+
+
+@pytest.mark.parametrize("value", [None, "", 0, False, [], {}])
+def test_what_is_empty_is_recorded(value: object, recorded: MemoryCollector) -> None:
+    @traced_span("step")
+    def step(text: object) -> object:
+        return text
+
+    with TraceContext("support"):
+        step(value)
+        with span("block") as block:
+            block.set_input(value)
+    assert [recorded.spans[0]["input_data"], recorded.spans[0]["output_data"]] == [{"text": value}, value]
+    assert recorded.spans[1]["input_data"] == value
+    assert "output_data" not in recorded.spans[1]
+
+
+def test_parameters_may_be_named_by_members_of_an_enum(recorded: MemoryCollector) -> None:
+    class Name(str, Enum):
+        TEXT = "text"
+
+    def step(*args: object) -> None: ...
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    step.__signature__ = inspect.Signature([inspect.Parameter(Name.TEXT, kind)])  # type: ignore[attr-defined]
+    with TraceContext("support"):
+        traced_span("step")(step)("hi")
+    assert recorded.spans[0]["input_data"] == {"text": "hi"}
 
 
 async def test_outside_a_trace_a_function_runs_as_if_undecorated(recorded: MemoryCollector) -> None:

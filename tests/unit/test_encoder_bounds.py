@@ -133,6 +133,29 @@ def test_shared_branches_are_not_multiplied(name: str) -> None:
         assert notes
 
 
+BESIDE = {
+    "an empty part": lambda inner: [[], inner, inner],
+    "a part of its own": lambda inner: {"tags": ["a"], "left": inner, "right": inner},
+    "leaves": lambda inner: [*range(8), inner, inner],
+    "an empty part of an object": lambda inner: Slotted(([], inner, inner)),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_shared_branches_are_found_beside_others(name: str) -> None:
+    """Counted in memory: written whole, these are 8 MB or more, and each level more would double it."""
+    value: Any = [1]
+    for _ in range(20):
+        value = BESIDE[name](value)
+    tracemalloc.start()
+    try:
+        encode(value, LIMIT, "input_data", {})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 * LIMIT
+
+
 def test_levels_too_deep_to_be_shown_are_hardly_looked_at() -> None:
     """Counted in calls of built-in functions: looks that are bounded by nodes alone make 800,000."""
     deep: list[Any] = []

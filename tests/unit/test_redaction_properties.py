@@ -1,13 +1,15 @@
 """Redaction of generated events: a second pass changes nothing, and no secret gets through anywhere."""
 
+import re
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fixtures.secrets import FORMS, HEARTS, PLAIN_KEYS, SECRET_KEYS, SPAN, frame
 from tracequeue.events import ANY_EVENT
-from tracequeue.redaction import redact
+from tracequeue.redaction import redact, secrets
 from tracequeue.redaction.prefilter import suspicious_lines
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -62,6 +64,24 @@ def plant(value: Any, text: str, data: st.DataObject) -> Any:
         key = data.draw(st.sampled_from(sorted(value)))
         return value | {key: plant(value[key], text, data)}
     return data.draw(st.sampled_from([text, [value, text], {text: value}, {"note": text, "was": value}]))
+
+
+@pytest.mark.parametrize(("literal", "form"), secrets.FORMS, ids=lambda given: given if type(given) is str else "")
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_the_prefilter_knows_the_shortest_of_each_form(literal: str, form: re.Pattern[str], data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(form).filter(lambda made: secrets.hide(made)[1] > 0))
+    for content in (text, {text: 1}):
+        body = frame(SPAN, SPAN | {"input_data": content}, SPAN)
+        assert suspicious_lines(body) == [1], literal
+
+
+@pytest.mark.parametrize("ending", secrets.SECRET_KEY_ENDINGS)
+@pytest.mark.parametrize("letter", ["k", "K", "\N{KELVIN SIGN}"])
+def test_the_prefilter_knows_all_endings_of_keys_whatever_their_case(ending: str, letter: str) -> None:
+    for key in (ending, ending.upper(), ending.title(), "a\n" + ending.replace("k", letter)):
+        assert secrets.is_secret(key, "x")
+        assert suspicious_lines(frame(SPAN | {"input_data": {key: "x"}})) == [0]
 
 
 @given(st.lists(EVENTS, max_size=5))

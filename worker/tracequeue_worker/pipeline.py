@@ -146,7 +146,6 @@ class Pipeline:
         if entries and news and self.drain:
             self.drain.news()
         for entry in entries:
-            await self.sink.spare_time()
             await self.batcher.add(self.decoder.decode(entry))
             await asyncio.sleep(0)
 

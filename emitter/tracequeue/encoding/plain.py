@@ -8,7 +8,9 @@ from typing import Any, Final
 import orjson
 
 LEAVES: Final = frozenset({str, int, bool, type(None)})
-CONTAINERS: Final = frozenset({dict, list, tuple})
+SCALARS: Final = LEAVES | {float}
+SEQUENCES: Final = frozenset({list, tuple})
+CONTAINERS: Final = SEQUENCES | {dict}
 PROBED: Final = 8
 """Members among which a branch is looked for."""
 BACKSLASH: Final = ord("\\")
@@ -17,6 +19,9 @@ MOST_LEVELS: Final = 254
 """As deep as orjson goes."""
 FEW: Final = 64
 """Nodes that are looked at one by one: exact, and for most values cheaper than to estimate."""
+DEEP: Final = 6
+"""Levels above the last of these nodes from which on a value may share its parts: what is just long has fewer."""
+LEAST_NODE: Final = len(b"0,")
 SMALL: Final = 8_192
 """Nodes and characters that are worth a look before the members are written one by one."""
 
@@ -29,19 +34,24 @@ def look_inside(value: Any, max_bytes: int) -> bool | None:
     kind = type(value)
     if kind is float:
         return isfinite(value)
-    if kind in CONTAINERS and _nodes_left(value, FEW) >= 0:
-        return True
+    if kind in CONTAINERS:
+        left = _nodes_left(value, FEW)
+        if left >= 0:
+            return True
+        if left <= -DEEP:
+            return None if _has_more(value, max_bytes // LEAST_NODE) else False
     return False if _estimate(value, max_bytes, _is_nested) <= max_bytes else None
 
 
 def _nodes_left(value: Any, nodes: int) -> int:
-    """What a plain container leaves of so many nodes. Negative for one that has more, or something that is not plain.
+    """What a plain container leaves of so many nodes. Negative for one that has more, or something that is not plain:
+    then it is the level where that was found, -1 for the container's own.
 
     Parts that are shared count as often as orjson would write them.
     """
     nodes -= len(value)
     if nodes < 0:
-        return nodes
+        return -1
     for item in value.values() if type(value) is dict else value:
         kind = type(item)
         if kind in LEAVES:
@@ -49,10 +59,27 @@ def _nodes_left(value: Any, nodes: int) -> int:
         if kind in CONTAINERS:
             nodes = _nodes_left(item, nodes - 1)
             if nodes < 0:
-                return nodes
+                return nodes - 1
         elif kind is not float or not isfinite(item):
             return -1
     return nodes
+
+
+def _has_more(value: Any, nodes: int) -> bool:
+    """Whether a value has more than so many nodes, counted as `_nodes_left` does, in objects too; or too many levels."""
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        deeper: list[Any] = []
+        for inner in level:
+            items = inner if type(inner) in SEQUENCES else _members(inner)
+            nodes -= len(items)
+            if nodes < 0:
+                return True
+            deeper += [item for item in items if type(item) not in SCALARS]
+        if not deeper:
+            return False
+        level = deeper
+    return True
 
 
 def _estimate(value: Any, enough: int, is_nested: Callable[[Any], bool]) -> int:
@@ -79,12 +106,15 @@ def _estimate(value: Any, enough: int, is_nested: Callable[[Any], bool]) -> int:
 
 
 def _is_container(value: Any) -> bool:
-    return type(value) in CONTAINERS
+    """Whether there is more in it; an empty one leads nowhere."""
+    return type(value) in CONTAINERS and len(value) > 0
 
 
 def _is_nested(value: Any) -> bool:
     """Whether there may be more in it; this asks foreign objects, which may raise anything."""
-    return type(value) in CONTAINERS or hasattr(value, "__dict__") or hasattr(value, "__dataclass_fields__")
+    if type(value) in CONTAINERS:
+        return len(value) > 0
+    return hasattr(value, "__dict__") or hasattr(value, "__dataclass_fields__")
 
 
 def _members(value: Any) -> Collection[Any]:

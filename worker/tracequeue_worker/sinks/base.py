@@ -34,10 +34,6 @@ class Sink(Protocol):
 
     async def write(self, frames: Sequence[DecodedFrame], left_out: LeftOut = none_left_out) -> list[Stored]: ...
 
-    async def spare_time(self) -> None:
-        """Returns when this process may be busy with something else: not while a batch is on its way to the store,
-        which would wait for each piece of it, and then have nobody to work beside."""
-
     async def find_suspects(self, frame: DecodedFrame) -> list[Rejection]: ...
 
     async def record_losses(self, losses: Sequence[Loss]) -> None:

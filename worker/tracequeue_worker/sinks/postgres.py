@@ -45,7 +45,6 @@ class PostgresSink:
         self._repairing = repairing
         self._pool: asyncpg.Pool | None = None
         self._partitions = Partitions()
-        self._talking = asyncio.Lock()
         self.span_conflicts = 0
 
     async def open(self) -> None:
@@ -61,11 +60,6 @@ class PostgresSink:
         """Store a batch; see `sinks.base.Sink`. Raises `Transient` and `Fatal`, and what the companion raises."""
         with self._failing():
             return await self._write(Draft(frames), left_out, companion)
-
-    async def spare_time(self) -> None:
-        """See `sinks.base.Sink`."""
-        async with self._talking:
-            return
 
     async def find_suspects(self, frame: DecodedFrame) -> list[Rejection]:
         """See `sinks.base.Sink`. Raises `Transient` and `Fatal`."""
@@ -130,8 +124,7 @@ class PostgresSink:
         """The order keeps locks short and always the same: see docs/architecture.md."""
         conflicts = 0
         async with self._attempt() as connection:
-            async with self._talking:
-                entered = await self._enter(connection, batch, companion)
+            entered = await self._enter(connection, batch, companion)
             all_new = not (batch.retried or self._repairing)
             inserted = await insert_spans(connection, all_new=all_new) if batch.spans else 0
             if inserted < len(batch.spans) and not self._repairing:
