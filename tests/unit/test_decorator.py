@@ -5,7 +5,7 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -195,7 +195,7 @@ def test_what_is_empty_is_recorded(value: object, recorded: MemoryCollector) -> 
 
 
 def test_parameters_may_be_named_by_members_of_an_enum(recorded: MemoryCollector) -> None:
-    class Name(str, Enum):
+    class Name(StrEnum):
         TEXT = "text"
 
     def step(*args: object) -> None: ...

@@ -69,7 +69,9 @@ def plant(value: Any, text: str, data: st.DataObject) -> Any:
 @pytest.mark.parametrize(("literal", "form"), secrets.FORMS, ids=lambda given: given if type(given) is str else "")
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_the_prefilter_knows_the_shortest_of_each_form(literal: str, form: re.Pattern[str], data: st.DataObject) -> None:
+def test_the_prefilter_knows_the_shortest_of_each_form(
+    literal: str, form: re.Pattern[str], data: st.DataObject
+) -> None:
     text = data.draw(st.from_regex(form).filter(lambda made: secrets.hide(made)[1] > 0))
     for content in (text, {text: 1}):
         body = frame(SPAN, SPAN | {"input_data": content}, SPAN)

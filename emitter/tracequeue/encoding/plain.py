@@ -66,7 +66,7 @@ def _nodes_left(value: Any, nodes: int) -> int:
 
 
 def _has_more(value: Any, nodes: int) -> bool:
-    """Whether a value has more than so many nodes, counted as `_nodes_left` does, in objects too; or too many levels."""
+    """Whether a value has more than so many nodes, counted as in `_nodes_left`, in objects too; or too many levels."""
     level = [value]
     for _ in range(MOST_LEVELS):
         deeper: list[Any] = []
