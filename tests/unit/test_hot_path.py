@@ -16,9 +16,12 @@ from tracequeue.settings import EmitterSettings
 
 SPANS = 400
 """More than are made ready at once: ids, a chunk."""
-PYTHON_CALLS, BUILT_IN_CALLS = 18, 23
-"""Of one captured call, the wrapper itself included. Each costs the bot some 0.06 us."""
-OUTSIDE = 2
+ENTERING_A_LOCK = 1 if sys.version_info >= (3, 14) else 0
+"""CPython 3.14 calls `__enter__` as it calls any other method, so that it is counted too."""
+PYTHON_CALLS, BUILT_IN_CALLS = 17, 22 + ENTERING_A_LOCK
+"""Of one captured call, the wrapper itself and the function included: as many as there are in CPython 3.11, none more.
+Each costs the bot some 0.06 us."""
+OUTSIDE_PYTHON_CALLS, OUTSIDE_BUILT_IN_CALLS = 2, 1
 
 
 class Recycling(TraceCollector):
@@ -81,7 +84,8 @@ def test_a_captured_span_makes_few_calls(collector: TraceCollector) -> None:
 def test_outside_a_trace_there_is_the_wrapper_and_the_function(collector: TraceCollector) -> None:
     calls = counted(inside=False)
     assert collector.stats().emitted == 0
-    assert calls["call"] <= OUTSIDE
+    assert calls["call"] <= OUTSIDE_PYTHON_CALLS
+    assert calls["c_call"] <= OUTSIDE_BUILT_IN_CALLS
 
 
 def test_spans_leave_no_memory_behind(collector: TraceCollector) -> None:

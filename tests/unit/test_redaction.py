@@ -8,7 +8,7 @@ import pytest
 
 from tests.fixtures.secrets import FORMS, HEARTS, PLAIN_KEYS, SECRET_KEYS, SPAN, STARTED, TELEGRAM, frame, redacted
 from tracequeue.redaction import redact
-from tracequeue.redaction.secrets import is_secret
+from tracequeue.redaction.secrets import hide, is_secret
 
 
 @pytest.mark.parametrize("key", SECRET_KEYS)
@@ -66,6 +66,19 @@ def test_bearer_tokens_and_passwords_in_urls() -> None:
     assert result["input_data"] == ["curl -H 'Authorization: Bearer [redacted]'", "redis://:[redacted]@host/0"]
     assert redacted(SPAN | {"error": "amqp://bot:p@ss:w@rd@host"})["error"] == "amqp://bot:[redacted]@host"
     assert redacted(SPAN | {"error": TELEGRAM})["error"] == "123456789:[redacted]"
+
+
+ESCAPED = [
+    *("Bearer\tabc123def", "bearer \n abc123def", "Bearer\x0babc123def", "Bearer\x0c\rabc123def"),
+    *("a://:\"'@host", "a://us\\er:p\\ss@host", "a://\x01:\x02@host", "a://u:p@ss:w@rd@host", "\n://é:ü@\n", "://::@"),
+    "\n-----BEGIN PRIVATE KEY-----\n",
+    *(f'"{TELEGRAM}\\', f"\n{FORMS['openai']}\n", f'\\"{FORMS["jwt"]}'),
+]
+
+
+@pytest.mark.parametrize("text", ESCAPED)
+def test_secrets_in_and_beside_what_json_escapes(text: str) -> None:
+    assert redacted(SPAN | {"input_data": {"text": text}})["input_data"]["text"] == hide(text)[0] != text
 
 
 def test_private_keys() -> None:
