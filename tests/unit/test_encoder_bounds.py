@@ -3,12 +3,13 @@
 import sys
 import tracemalloc
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import pytest
+from pydantic_core import from_json
 
 from tests.fixtures.encoding import LIMIT, NAN, Open, Slotted, encoded, total
 from tracequeue.encoding import encode, encode_bounded
@@ -168,6 +169,18 @@ def test_levels_too_deep_to_be_shown_are_hardly_looked_at() -> None:
     finally:
         sys.setprofile(None)
     assert calls["c_call"] < 40_000
+
+
+@pytest.mark.parametrize("grow", [lambda inner: [inner], lambda inner: {"a": 1, "b": inner}])
+@pytest.mark.parametrize("levels", [30, 100, 149, 199, 220, 254, 300])
+def test_what_is_written_can_be_read_however_deep(levels: int, grow: Callable[[Any], Any]) -> None:
+    """The worker's models read less deep than orjson writes."""
+    value: Any = 1
+    for _ in range(levels):
+        value = grow(value)
+    for way in (encode, encode_bounded):
+        line = b'{"input_data":%b}' % way({"value": value}, LIMIT, "input_data", {})
+        assert from_json(line) == orjson.loads(line)
 
 
 def test_the_same_value_is_cut_the_same_way() -> None:

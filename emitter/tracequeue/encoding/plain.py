@@ -8,19 +8,18 @@ from typing import Any, Final
 import orjson
 
 LEAVES: Final = frozenset({str, int, bool, type(None)})
-SCALARS: Final = LEAVES | {float}
-SEQUENCES: Final = frozenset({list, tuple})
-CONTAINERS: Final = SEQUENCES | {dict}
+CONTAINERS: Final = frozenset({dict, list, tuple})
 PROBED: Final = 8
 """Members among which a branch is looked for."""
 BACKSLASH: Final = ord("\\")
 ESCAPED_NUL: Final = rb"\u0000"
-MOST_LEVELS: Final = 254
-"""As deep as orjson goes."""
+MOST_LEVELS: Final = 150
+"""What is written at once may be so deep. orjson writes 254 levels, but pydantic reads only 200: these, those of
+a line around them, and `MAX_DEPTH` that the bounded walk may have written before."""
 FEW: Final = 64
 """Nodes that are looked at one by one: exact, and for most values cheaper than to estimate."""
 DEEP: Final = 6
-"""Levels above the last of these nodes from which on a value may share its parts: what is just long has fewer."""
+"""Levels within so few nodes, from which on all are counted: parts may be shared. What is only long has fewer."""
 LEAST_NODE: Final = len(b"0,")
 SMALL: Final = 8_192
 """Nodes and characters that are worth a look before the members are written one by one."""
@@ -38,8 +37,8 @@ def look_inside(value: Any, max_bytes: int) -> bool | None:
         left = _nodes_left(value, FEW)
         if left >= 0:
             return True
-        if left <= -DEEP:
-            return None if _has_more(value, max_bytes // LEAST_NODE) else False
+        if left <= -DEEP and _has_more(value, max_bytes // LEAST_NODE):
+            return None
     return False if _estimate(value, max_bytes, _is_nested) <= max_bytes else None
 
 
@@ -66,16 +65,16 @@ def _nodes_left(value: Any, nodes: int) -> int:
 
 
 def _has_more(value: Any, nodes: int) -> bool:
-    """Whether a value has more than so many nodes, counted as in `_nodes_left`, in objects too; or too many levels."""
+    """Whether plain containers have more than so many nodes, counted as in `_nodes_left`; or too many levels."""
     level = [value]
     for _ in range(MOST_LEVELS):
         deeper: list[Any] = []
         for inner in level:
-            items = inner if type(inner) in SEQUENCES else _members(inner)
-            nodes -= len(items)
+            nodes -= len(inner)
             if nodes < 0:
                 return True
-            deeper += [item for item in items if type(item) not in SCALARS]
+            items = inner.values() if type(inner) is dict else inner
+            deeper += [item for item in items if type(item) in CONTAINERS]
         if not deeper:
             return False
         level = deeper
